@@ -1,0 +1,1 @@
+"""The policy language: YAML text to `Policy`, with every mistake told at its place."""
