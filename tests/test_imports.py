@@ -1,0 +1,174 @@
+"""Imports go one way, and few modules touch the running system: the rules of docs/architecture.md, held."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
+
+# What each part may import of ours, besides itself. Every part may import `errors` and the package's own name.
+BELOW_BACKENDS: Final = {"meaning", "language", "packetspace"}
+BACKENDS: Final = {"nftables", "iptables"}
+MAY_IMPORT: Final[dict[str, set[str]]] = {
+    "errors": set(),
+    "packetspace": set(),
+    "language": {"packetspace"},
+    "meaning": {"language", "packetspace"},
+    "nftables": BELOW_BACKENDS,
+    "iptables": BELOW_BACKENDS,
+    "conntrack": BELOW_BACKENDS,
+    "plan": BELOW_BACKENDS | BACKENDS,
+    "apply": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "cli": BELOW_BACKENDS | BACKENDS | {"plan", "apply", "review", "conntrack"},
+    "testing": BELOW_BACKENDS | BACKENDS | {"plan", "apply", "review", "conntrack"},
+}
+ON_ITS_OWN: Final = {"packetspace"}  # not even errors
+
+# Modules through which a program reaches the running system.
+SYSTEM: Final = {
+    *("asyncio", "ctypes", "fcntl", "multiprocessing", "nftables", "os", "pty", "pyroute2", "resource", "shutil"),
+    *("signal", "socket", "subprocess", "tempfile", "termios", "time", "threading"),
+}
+FILES: Final = {"pathlib", "io", "glob"}
+DYNAMIC: Final = {"importlib.import_module", "__import__", "exec", "eval"}
+
+# The doors: modules that may, with what each may and why.
+MAY_TOUCH: Final[dict[str, set[str]]] = {
+    "nftables.kernel": SYSTEM | FILES,  # talks to libnftables, in a child with a deadline
+    "nftables.worker": SYSTEM | FILES,  # is that child
+    "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
+    "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "apply.state": SYSTEM | FILES,  # lock, snapshots
+    "language": FILES,  # reads policies and the address files that they name
+    "cli": FILES,  # takes file names
+    "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
+}
+
+# Third-party packages, by the part that has a reason for them.
+BELONGS_TO: Final = {"click": "cli", "hypothesis": "testing", "jsonschema": "language", "yaml": "language"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(source: str, module: str, is_package: bool) -> Iterator[str]:
+    """Every module that the source names in an import, by its full name, wherever it stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = f"ctpolicy.{module}".rstrip(".").split(".")
+                kept = parents[: len(parents) - node.level + is_package]
+                base = ".".join([*kept, *([base] if base else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("importlib.") in {
+            name.removeprefix("importlib.") for name in DYNAMIC
+        }:
+            yield f"dynamic:{ast.unparse(node.func)}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "open":
+            yield "io.open"
+
+
+def doors_of(module: str) -> set[str]:
+    """What a module may touch: what it or a package around it has leave for."""
+    parts = module.split(".")
+    return set().union(*(MAY_TOUCH.get(".".join(parts[:depth]), set()) for depth in range(1, len(parts) + 1)))
+
+
+def faults(source: str, module: str, is_package: bool = False) -> list[str]:
+    """What a module of ours imports and may not."""
+    part = module.split(".")[0]
+    found = []
+    for name in sorted(set(imports(source, module, is_package))):
+        first, *rest = name.split(".")
+        if name.startswith("dynamic:"):
+            found.append(f"{module} calls {name.removeprefix('dynamic:')}, which hides what is imported")
+        elif first == "ctpolicy" and rest and (rest[0] in MAY_IMPORT):
+            allowed = MAY_IMPORT[part] | {part} | (set() if part in ON_ITS_OWN else {"errors"})
+            if rest[0] not in allowed:
+                found.append(f"{module} imports {name}: {part} may not import {rest[0]}")
+        elif first in (SYSTEM | FILES) - doors_of(module):
+            found.append(f"{module} imports {name}, which touches the running system")
+        elif BELONGS_TO.get(first, part) != part:
+            found.append(f"{module} imports {name}, which only {BELONGS_TO[first]} has a reason for")
+    return found
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_its_part_may(path: Path) -> None:
+    module = module_name(path)
+    if module == "":  # the package itself: its version, and nothing imported
+        assert list(imports(path.read_text(), "", True)) == []
+        return
+    assert module.split(".")[0] in MAY_IMPORT, f"{module} is a new part: give it a place in MAY_IMPORT"
+    assert faults(path.read_text(), module, path.name == "__init__.py") == []
+
+
+def test_door_to_the_kernel_is_where_the_rules_say() -> None:
+    assert "nftables.kernel" in {module_name(path) for path in sources()}
+
+
+def test_no_module_is_named_for_nothing_in_particular() -> None:
+    names = {part for path in sources() for part in module_name(path).split(".")}
+    assert not names & {"utils", "helpers", "common", "manager", "base"}
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "fault"),
+    [
+        ("packetspace.fields", "from ctpolicy.errors import InputError", "packetspace may not import errors"),
+        ("language.load", "from ctpolicy.meaning import legs", "language may not import meaning"),
+        ("language.load", "from ctpolicy import meaning", "language may not import meaning"),
+        ("language.load", "from .. import meaning", "language may not import meaning"),
+        ("meaning", "import ctpolicy.nftables.compile", "meaning may not import nftables"),
+        ("meaning", "from .nftables import compile", "meaning may not import nftables"),
+        ("nftables.compile", "from ctpolicy.iptables import compile", "nftables may not import iptables"),
+        ("nftables.compile", "def f():\n    from ctpolicy.cli import main", "nftables may not import cli"),
+        ("nftables.compile", "from ctpolicy.plan import compare", "nftables may not import plan"),
+        ("plan.compare", "from ctpolicy.apply import commit", "plan may not import apply"),
+        ("apply.commit", "from ctpolicy.testing import fake", "apply may not import testing"),
+        ("nftables.compile", "import subprocess", "touches the running system"),
+        ("nftables.read", "import nftables", "touches the running system"),
+        ("plan.compare", "from os import environ", "touches the running system"),
+        ("meaning", "from pathlib import Path", "touches the running system"),
+        ("meaning", "open('/etc/passwd')", "touches the running system"),
+        ("cli.plan", "import subprocess", "touches the running system"),
+        ("language.load", "import socket", "touches the running system"),
+        ("plan.compare", "import click", "only cli has a reason for"),
+        ("meaning", "import importlib\nimportlib.import_module('os')", "hides what is imported"),
+        ("meaning", "from importlib import import_module\nimport_module('os')", "hides what is imported"),
+    ],
+)
+def test_forbidden_import_is_found(module: str, source: str, fault: str) -> None:
+    assert any(fault in found for found in faults(source, module))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("cli.apply", "from ctpolicy.apply import transaction\nfrom pathlib import Path\nimport click"),
+        ("nftables.kernel", "import subprocess, os"),
+        ("nftables.compile", "from .ruleset import Ruleset\nfrom ..meaning import legs\nimport re"),
+        ("testing", "from ctpolicy.nftables import kernel\nimport subprocess"),
+    ],
+)
+def test_allowed_import_is_no_fault(module: str, source: str) -> None:
+    assert faults(source, module) == []
+
+
+def test_relative_import_in_a_package_is_resolved_from_the_package() -> None:
+    assert "ctpolicy.language.policy.Policy" in set(imports("from .policy import Policy", "language", True))
+    assert "ctpolicy.language.policy.Policy" in set(imports("from .policy import Policy", "language.load", False))
