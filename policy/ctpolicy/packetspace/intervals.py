@@ -40,6 +40,10 @@ class IntervalSet:
         """Every value of a field that is `bits` wide."""
         return cls(((0, (1 << bits) - 1),))
 
+    def __hash__(self) -> int:
+        # Sets of 100,000 intervals are hashed over and over as parts of boxes; their ends tell them apart well enough.
+        return hash((len(self.intervals), self.intervals[:1], self.intervals[-1:]))
+
     def __bool__(self) -> bool:
         return bool(self.intervals)
 

@@ -1,0 +1,1 @@
+"""The nftables backend: one table of ours, as data, compiled, rendered, read back, and changed."""

@@ -1,0 +1,84 @@
+"""The names of our objects. Each holds an underscore, which no entry's or group's name does, so none collide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ctpolicy.language.policy import Addresses, Entry, Forward, HostClient, HostService, Match, Overlay, Policy
+from ctpolicy.nftables.ruleset import Datatype
+from ctpolicy.packetspace.fields import Family, protocol_name
+from ctpolicy.packetspace.interfaces import Interfaces
+from ctpolicy.packetspace.intervals import IntervalSet
+
+TABLE_FAMILY: Final = "inet"
+TABLE_NAME: Final = "ctpolicy"
+
+OWNER_CHAIN: Final = "made_by_ctpolicy"
+"""An empty chain that tells our table from somebody else's of the same name. Not a comment on the table: nft 1.0.6
+loses that in JSON. Not a rule: `nft flush table` would take it."""
+
+Values = IntervalSet | Interfaces
+
+_ADDRESS_TYPES: Final = {Family.IPV4: (Datatype.IPV4_ADDRESS, "v4"), Family.IPV6: (Datatype.IPV6_ADDRESS, "v6")}
+
+
+def protocol_word(number: int) -> str:
+    """An IP protocol as part of a name."""
+    name = protocol_name(number)
+    return f"protocol_{number}" if name.isdigit() else name
+
+
+class SetNames:
+    """Names for a policy's sets of values: by the group that they are, or else by the entry and key that give them.
+
+    Equal values share one name, hence one set.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._names: dict[tuple[Datatype, Values], str] = {}
+        for by_group in (True, False):
+            for entry in policy.entries():
+                self._add_entry(entry, by_group)
+
+    def of(self, type: Datatype, values: Values) -> str:  # noqa: A002 (nft's word)
+        """The name of these values."""
+        return self._names[type, values]
+
+    def _add_entry(self, entry: Entry, by_group: bool) -> None:
+        for key, addresses in _addresses(entry):
+            if (addresses.group is not None) == by_group:
+                stem = addresses.group or f"{entry.name}_{key}"
+                for family, (datatype, suffix) in _ADDRESS_TYPES.items():
+                    self._add(datatype, addresses.of(family), f"{stem}_{suffix}")
+        if not by_group:
+            for datatype, values, name in _unnamed(entry):
+                self._add(datatype, values, name)
+
+    def _add(self, type: Datatype, values: Values, name: str) -> None:  # noqa: A002
+        self._names.setdefault((type, values), name)
+
+
+def _addresses(entry: Entry) -> Iterator[tuple[str, Addresses]]:
+    match entry:
+        case Overlay():
+            yield "peers", entry.peers
+        case HostService() | HostClient():
+            yield "peers", entry.peers
+            yield "local", entry.local
+        case Forward():
+            yield "clients", entry.clients
+            yield "servers", entry.servers
+        case Match():
+            yield "source", entry.source
+            yield "destination", entry.destination
+
+
+def _unnamed(entry: Entry) -> Iterator[tuple[Datatype, Values, str]]:
+    if not isinstance(entry, Forward):
+        yield Datatype.INTERFACE, entry.interfaces, f"{entry.name}_interfaces"
+    if isinstance(entry, Match):
+        for box in entry.boxes:
+            protocol = "any" if box.protocol is None else protocol_word(box.protocol)
+            yield Datatype.PORT, box.source_ports, f"{entry.name}_source-ports_{protocol}"
+            yield Datatype.PORT, box.destination_ports, f"{entry.name}_destination-ports_{protocol}"

@@ -1,0 +1,183 @@
+"""Tables as libnftables JSON.
+
+Things are spelled as the kernel lists them (nft 1.0.6 and 1.1.3), so that what was sent and what is read back are
+the same. The order of objects is that of their dependence: sets, chains, verdict maps, which name chains, and rules,
+which name all three.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ctpolicy.nftables.ruleset import (
+    BaseHook,
+    Chain,
+    Counter,
+    Datatype,
+    Fib,
+    Match,
+    Meta,
+    Notrack,
+    Operand,
+    Payload,
+    Rule,
+    Selector,
+    Set,
+    SetReference,
+    Statement,
+    Symbols,
+    Table,
+    Unmodelled,
+    Verdict,
+    VerdictLookup,
+    VerdictMap,
+    datatype,
+)
+from ctpolicy.nftables.values import element_json
+
+Json = dict[str, Any]
+
+SYMBOL_ORDER: Final = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast")
+"""The kernel lists the types of addresses in the order of their numbers (linux/rtnetlink.h)."""
+
+
+def load_document(table: Table) -> Json:
+    """The libnftables JSON that puts this table in the place of any other of its name, in one transaction."""
+    delete = {"delete": {"table": _named(table)}}
+    return {"nftables": [{"add": {"table": _named(table)}}, delete, *add_table(table)]}
+
+
+def add_table(table: Table) -> list[Json]:
+    """The commands that add a table that is not there, and all that is in it."""
+    return [
+        {"add": {"table": _named(table)}},
+        *(add_set(table, named_set) for named_set in table.sets),
+        *(add_chain(table, chain) for chain in table.chains),
+        *(add_map(table, verdict_map) for verdict_map in table.maps),
+        *(add_rule(table, chain.name, rule) for chain in table.chains for rule in chain.rules),
+    ]
+
+
+def add_set(table: Table, named_set: Set) -> Json:
+    """Add a set and its elements."""
+    return {"add": {"set": _set_header(table, named_set) | {"elem": elements_json(named_set)}}}
+
+
+def add_map(table: Table, verdict_map: VerdictMap) -> Json:
+    """Add a verdict map and its elements. The chains that they name must come before.
+
+    Not the elements by a command of their own: libnftables 1.0.6 sends the elements of a new interval map where the
+    map is added, however late they come, and a chain that is added in between is then not found.
+    """
+    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict", "elem": elements_json(verdict_map)}}}
+
+
+def add_elements(table: Table, holder: Set | VerdictMap) -> Json:
+    """Add the elements of a set or verdict map that is there."""
+    return {"add": {"element": _in(table, holder.name) | {"elem": elements_json(holder)}}}
+
+
+def delete_elements(table: Table, holder: Set | VerdictMap) -> Json:
+    """Delete these elements from the set or verdict map of this name."""
+    return {"delete": {"element": _in(table, holder.name) | {"elem": elements_json(holder)}}}
+
+
+def add_chain(table: Table, chain: Chain) -> Json:
+    """Add a chain without its rules."""
+    return {"add": {"chain": _in(table, chain.name) | (_hook_json(chain.hook) if chain.hook else {})}}
+
+
+def add_rule(table: Table, chain: str, rule: Rule) -> Json:
+    """Add a rule at the end of a chain."""
+    return {"add": {"rule": rule_json(table, chain, rule)}}
+
+
+def rule_json(table: Table, chain: str, rule: Rule) -> Json:
+    """A rule as an object."""
+    body: Json = {"family": table.family, "table": table.name, "chain": chain}
+    if rule.comment is not None:
+        body["comment"] = rule.comment
+    return body | {"expr": [_statement_json(statement) for statement in rule.statements]}
+
+
+def elements_json(holder: Set | VerdictMap) -> list[Any]:
+    """The elements of a set, or the pairs of a verdict map."""
+    key_type = Datatype(holder.type)
+    if isinstance(holder, Set):
+        return [element_json(element, key_type) for element in holder.elements]
+    return [[element_json(element, key_type), _verdict_json(verdict)] for element, verdict in holder.elements]
+
+
+def _named(table: Table) -> Json:
+    return {"family": table.family, "name": table.name}
+
+
+def _in(table: Table, name: str) -> Json:
+    return {"family": table.family, "table": table.name, "name": name}
+
+
+def _set_header(table: Table, holder: Set | VerdictMap) -> Json:
+    flags = {"flags": sorted(holder.flags)} if holder.flags else {}
+    return _in(table, holder.name) | {"type": holder.type} | flags
+
+
+def _hook_json(hook: BaseHook) -> Json:
+    # An integer: a string prio makes a chain without a hook, and libnftables 1.0.6 says nothing.
+    return {"type": hook.type, "hook": hook.hook, "prio": hook.priority, "policy": hook.policy}
+
+
+def _statement_json(statement: Statement) -> Json:
+    match statement:
+        case Match(selector, operand, negated):
+            right = _operand_json(operand, selector)
+            return {"match": {"op": "!=" if negated else "==", "left": _selector_json(selector), "right": right}}
+        case Counter(packets, size):
+            return {"counter": {"packets": packets, "bytes": size}}
+        case Notrack():
+            return {"notrack": None}
+        case Verdict():
+            return _verdict_json(statement)
+        case VerdictLookup(selector, name):
+            return {"vmap": {"key": _selector_json(selector), "data": f"@{name}"}}
+        case Unmodelled(text):
+            known: Json = json.loads(text)
+            return known
+
+
+def _verdict_json(verdict: Verdict) -> Json:
+    return {verdict.kind.value: {"target": verdict.chain} if verdict.chain else None}
+
+
+def _selector_json(selector: Selector) -> Json:
+    match selector:
+        case Payload(protocol, field):
+            return {"payload": {"protocol": protocol, "field": field}}
+        case Meta(key):
+            return {"meta": {"key": key}}
+        case Fib(result, flags):
+            return {"fib": {"result": result, "flags": list(flags)}}
+
+
+def _operand_json(operand: Operand, selector: Selector) -> Any:
+    match operand:
+        case SetReference(name):
+            return f"@{name}"
+        case Symbols(words):
+            return {"set": in_order(words)}
+        case str():
+            return operand
+    return element_json(operand, known_type(selector))
+
+
+def known_type(selector: Selector) -> Datatype:
+    """The type of a selector that is compared with values of ours."""
+    key_type = datatype(selector)
+    assert key_type is not None, f"{selector} has no values of ours"
+    return key_type
+
+
+def in_order(words: Iterable[str]) -> list[str]:
+    """Symbols in the kernel's order."""
+    return sorted(words, key=lambda word: (SYMBOL_ORDER.index(word) if word in SYMBOL_ORDER else 99, word))

@@ -1,0 +1,112 @@
+"""Addresses, ports and names as nft writes them, in JSON and in text, and back into integers.
+
+nft itself must never parse a value of ours: it asks the resolver about names, reads `010.0.0.1` as 8.0.0.1 and
+`1.2.3` as 1.2.0.3 (1.0.6). So what is written here is what inet_ntop and `ipaddress` print, and integers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Any, Final
+
+from ctpolicy.nftables.ruleset import Datatype, Element
+from ctpolicy.packetspace.intervals import Interval, prefix_length
+
+_BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
+
+PROTOCOL_WORDS: Final[dict[str, int]] = {
+    "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6, "egp": 8,
+    "igp": 9, "pup": 12, "udp": 17, "hmp": 20, "xns-idp": 22, "rdp": 27, "iso-tp4": 29, "dccp": 33, "xtp": 36,
+    "ddp": 37, "idpr-cmtp": 38, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44, "idrp": 45, "rsvp": 46, "gre": 47,
+    "esp": 50, "ipsec-esp": 50, "ah": 51, "ipsec-ah": 51, "skip": 57, "ipv6-icmp": 58, "icmpv6": 58,
+    "ipv6-nonxt": 59, "ipv6-opts": 60, "rspf": 73, "vmtp": 81, "eigrp": 88, "ospf": 89, "ospfigp": 89, "ax.25": 93,
+    "ipip": 94, "etherip": 97, "encap": 98, "pim": 103, "ipcomp": 108, "comp": 108, "vrrp": 112, "l2tp": 115,
+    "isis": 124, "sctp": 132, "fc": 133, "mobility-header": 135, "udplite": 136, "mpls-in-ip": 137, "manet": 138,
+    "shim6": 139, "wesp": 140, "rohc": 141, "ethernet": 143, "mptcp": 262,
+}  # fmt: skip
+"""What nft calls IP protocols in a listing: the names of /etc/protocols on the host that listed it, which here need
+not be there."""
+
+
+def address_text(value: int, datatype: Datatype) -> str:
+    """An address as nft lists it."""
+    if datatype is Datatype.IPV4_ADDRESS:
+        return inet_ntop(AF_INET, value.to_bytes(4))
+    return str(ipaddress.IPv6Address(value))
+
+
+def element_json(element: Element, datatype: Datatype) -> Any:
+    """An element as libnftables lists it, which is also how it takes it.
+
+    A range that is a prefix is listed as the prefix, and one value as itself.
+    """
+    if isinstance(element, str):
+        return element
+    first, last = element
+    if datatype not in _BITS:
+        return first if first == last else {"range": [first, last]}
+    if first == last:
+        return address_text(first, datatype)
+    length = prefix_length(element, _BITS[datatype])
+    if length is not None:
+        return {"prefix": {"addr": address_text(first, datatype), "len": length}}
+    return {"range": [address_text(first, datatype), address_text(last, datatype)]}
+
+
+def element_text(element: Element, datatype: Datatype) -> str:
+    """An element as `nft -f` takes it."""
+    if isinstance(element, str):
+        return f'"{element}"'
+    value = element_json(element, datatype)
+    match value:
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case {"range": [first, last]}:
+            return f"{first}-{last}"
+    return str(value)
+
+
+def parse_element(value: Any, datatype: Datatype) -> Element:
+    """An element from a listing.
+
+    Raises:
+        ValueError: it is not one value, prefix or range of this type.
+    """
+    if datatype is Datatype.INTERFACE and isinstance(value, str):
+        return value
+    match value:
+        case {"prefix": {"addr": str(address), "len": int(length)}} if datatype in _BITS:
+            return _prefix(_parse_value(address, datatype), length, _BITS[datatype])
+        case {"range": [first, last]} if datatype is not Datatype.INTERFACE:
+            return _parse_value(first, datatype), _parse_value(last, datatype)
+        case str() | int():
+            number = _parse_value(value, datatype)
+            return number, number
+    raise ValueError(f"{value!r} is no {datatype.value}")
+
+
+def _prefix(address: int, length: int, bits: int) -> Interval:
+    size = 1 << (bits - length)
+    first = address & ~(size - 1)
+    return first, first + size - 1
+
+
+def _parse_value(value: Any, datatype: Datatype) -> int:
+    match datatype, value:
+        case Datatype.IPV4_ADDRESS, str():
+            return int.from_bytes(_address_bytes(AF_INET, value))
+        case Datatype.IPV6_ADDRESS, str():
+            return int.from_bytes(_address_bytes(AF_INET6, value))
+        case ((Datatype.PORT | Datatype.PROTOCOL), int()) if not isinstance(value, bool):
+            return value
+        case Datatype.PROTOCOL, str() if value in PROTOCOL_WORDS:
+            return PROTOCOL_WORDS[value]
+    raise ValueError(f"{value!r} is no {datatype.value}")
+
+
+def _address_bytes(family: int, text: str) -> bytes:
+    try:
+        return inet_pton(family, text)
+    except OSError:
+        raise ValueError(f"{text!r} is no address") from None
