@@ -21,8 +21,9 @@ SCRIPTS: Final = [ROOT / ".ci" / "run", ROOT / "examples" / "demo", *sorted((ROO
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian keeps nft
     return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, env=os.environ | {"PATH": path} | environment, capture_output=True, text=True, timeout=60
     )
 
 
