@@ -1,0 +1,225 @@
+"""The way of one packet through a table, rule by rule, as the kernel takes it.
+
+Only what decides whether the packet is tracked is followed: base chains of prerouting and output that come before
+conntrack. It is a second reading of the rules: tests hold it, the kernel and `meaning.decide` against each other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+from ctpolicy.nftables.matches import TAKEN_BY_HOST
+from ctpolicy.nftables.ruleset import (
+    Chain,
+    Counter,
+    Element,
+    Fib,
+    Match,
+    Meta,
+    Notrack,
+    Operand,
+    Payload,
+    Rule,
+    Selector,
+    SetReference,
+    Symbols,
+    Table,
+    Verdict,
+    VerdictKind,
+    VerdictLookup,
+)
+from ctpolicy.packetspace.fields import Family, Path, protocol_number
+from ctpolicy.packetspace.packet import Packet
+
+CONNTRACK_PRIORITY: Final = -200
+"""NF_IP_PRI_CONNTRACK: a notrack at this priority or later comes too late, and the kernel accepts it in silence."""
+
+_ENDS: Final = frozenset({VerdictKind.ACCEPT, VerdictKind.DROP})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule that sent the packet on its way: it decided, jumped, or made it untracked.
+
+    Args:
+        chain: the rule's.
+        number: the rule's in its chain, from 1.
+        rule: itself.
+        verdict: what came of it; None if the packet went on to the next rule.
+    """
+
+    chain: str
+    number: int
+    rule: Rule
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a table does with one packet.
+
+    Args:
+        untracked: whether it leaves the packet untracked; None if a rule asks what ctpolicy does not model.
+        steps: the rules on the packet's way.
+    """
+
+    untracked: bool | None
+    steps: tuple[Step, ...]
+
+
+class _UnknownError(Exception):
+    """A rule on the packet's way asks what ctpolicy does not model."""
+
+
+def trace(table: Table, packet: Packet) -> Trace:
+    """The way of a packet through a table."""
+    way = _Way(table, packet)
+    try:
+        for chain in _base_chains(table, packet):
+            way.walk(chain)
+    except _UnknownError:
+        return Trace(None, tuple(way.steps))
+    return Trace(way.untracked, tuple(way.steps))
+
+
+def _base_chains(table: Table, packet: Packet) -> list[Chain]:
+    hook = "output" if packet.path is Path.OUT else "prerouting"
+    entered = [
+        (chain.hook.priority, chain.name, chain)
+        for chain in table.chains
+        if chain.hook and chain.hook.hook == hook and chain.hook.priority < CONNTRACK_PRIORITY
+    ]
+    return [chain for _, _, chain in sorted(entered, key=lambda entry: entry[:2])]
+
+
+class _Way:
+    def __init__(self, table: Table, packet: Packet) -> None:
+        self._chains = {chain.name: chain for chain in table.chains}
+        self._sets = {named.name: named.elements for named in table.sets}
+        self._maps = {named.name: named.elements for named in table.maps}
+        self._packet = packet
+        self.steps: list[Step] = []
+        self.untracked = False
+
+    def walk(self, chain: Chain) -> bool:
+        """Follow the packet through a chain; whether it was decided there, so that no rule comes after."""
+        for number, rule in enumerate(chain.rules, start=1):
+            was_untracked = self.untracked
+            verdict = self._apply(rule)
+            if verdict is None or verdict.kind is VerdictKind.CONTINUE:
+                if self.untracked != was_untracked:
+                    self.steps.append(Step(chain.name, number, rule, None))
+                continue
+            self.steps.append(Step(chain.name, number, rule, verdict))
+            if verdict.kind in _ENDS:
+                return True
+            if verdict.kind is VerdictKind.RETURN:
+                return False
+            decided = self.walk(self._target(verdict))
+            if decided or verdict.kind is VerdictKind.GOTO:
+                return decided
+        return False
+
+    def _target(self, verdict: Verdict) -> Chain:
+        if verdict.chain not in self._chains:
+            raise _UnknownError  # a dump that was cut
+        return self._chains[verdict.chain]
+
+    def _apply(self, rule: Rule) -> Verdict | None:
+        for statement in rule.statements:
+            match statement:
+                case Match() if self._holds(statement) is statement.negated:
+                    return None
+                case Notrack():
+                    self.untracked = True
+                case Verdict():
+                    return statement
+                case VerdictLookup(selector, name):
+                    return self._look_up(name, self._value(selector))
+                case Match() | Counter():
+                    pass
+                case _:
+                    raise _UnknownError
+        return None
+
+    def _holds(self, match: Match) -> bool:
+        """Whether the field is in the operand."""
+        if isinstance(match.selector, Fib):
+            return self._fib_holds(match)
+        value = self._value(match.selector)
+        if value is None:
+            # A rule about another protocol's field does not apply, negated or not.
+            return match.negated
+        return self._is_in(value, match.operand)
+
+    def _fib_holds(self, match: Match) -> bool:
+        words = match.operand.words if isinstance(match.operand, Symbols) else {match.operand}
+        if match.selector != Fib("type", ("daddr",)) or self._packet.path is Path.OUT:
+            raise _UnknownError
+        if self._packet.path is Path.FORWARD:
+            return "unicast" in words
+        if words & TAKEN_BY_HOST.words and not TAKEN_BY_HOST.words <= words:
+            raise _UnknownError  # which of them a packet on path in has, it does not say
+        return TAKEN_BY_HOST.words <= words
+
+    def _value(self, selector: Selector) -> int | str | None:
+        """The packet's value of a field; None if it has no such field."""
+        packet = self._packet
+        match selector:
+            case Payload("ip" | "ip6" as word, "saddr" | "daddr" as field):
+                if packet.family is not (Family.IPV4 if word == "ip" else Family.IPV6):
+                    return None
+                return int(packet.source if field == "saddr" else packet.destination)
+            case Payload(protocol, "sport" | "dport" as field):
+                if protocol != "th" and protocol_number(protocol) != packet.protocol:
+                    return None
+                return packet.source_port if field == "sport" else packet.destination_port
+            case Meta("l4proto"):
+                return packet.protocol
+            case Meta("nfproto"):
+                return packet.family.value
+            case Meta("iifname" | "oifname" as key):
+                return packet.interface if (key == "oifname") is (packet.path is Path.OUT) else ""
+        raise _UnknownError
+
+    def _is_in(self, value: int | str, operand: Operand) -> bool:
+        match operand:
+            case SetReference(name):
+                if name not in self._sets:
+                    raise _UnknownError
+                return any(_covers(element, value) for element in _near(self._sets[name], value))
+            case Symbols(words):
+                return value in words
+        return _covers(operand, value)
+
+    def _look_up(self, name: str, value: int | str | None) -> Verdict | None:
+        if name not in self._maps:
+            raise _UnknownError
+        if value is None:
+            return None
+        pairs = self._maps[name]
+        if isinstance(value, int):  # the one interval that can hold it
+            at = bisect_right(pairs, value, key=lambda pair: _beginning(pair[0]))
+            pairs = pairs[max(at - 1, 0) : at]
+        return next((verdict for element, verdict in pairs if _covers(element, value)), None)
+
+
+def _near(elements: tuple[Element, ...], value: int | str) -> tuple[Element, ...]:
+    """The one interval that can hold a number; every name for a name."""
+    if isinstance(value, str):
+        return elements
+    at = bisect_right(elements, value, key=_beginning)
+    return elements[max(at - 1, 0) : at]
+
+
+def _beginning(element: Element) -> int:
+    return element[0] if isinstance(element, tuple) else 0
+
+
+def _covers(element: Element, value: int | str) -> bool:
+    if isinstance(element, str):
+        pattern = element[:-1] if element.endswith("*") else None
+        return isinstance(value, str) and (value == element if pattern is None else value.startswith(pattern))
+    return isinstance(value, int) and element[0] <= value <= element[1]

@@ -1,0 +1,129 @@
+"""The one door between this backend and the running kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError
+from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.read import find_table, read_text
+from ctpolicy.nftables.render_json import Json
+from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.worker import WorkerStatus
+
+DEADLINE: Final = 120.0
+"""Seconds for one call; a table of 100,000 elements takes about 2 (Linux 6.18, nft 1.0.6)."""
+
+NAMED_NAMESPACES: Final = Path("/run/netns")
+
+
+class RefusedError(HostError):
+    """The kernel or libnftables refused a transaction. Nothing was changed."""
+
+
+class Kernel(Protocol):
+    """What a running kernel can be asked. A fake stands in for it in tests."""
+
+    def read_table(self) -> Table | None:
+        """Our table as it is now; None if there is none.
+
+        Raises:
+            HostError: it cannot be read.
+            DeadlineError: no answer in time.
+        """
+
+    def commit(self, document: Json) -> None:
+        """Run libnftables JSON as one transaction: all of it, or nothing.
+
+        Raises:
+            RefusedError: it was not run.
+            KernelCrashError: it may have been run.
+            DeadlineError: likewise.
+        """
+
+
+class Libnftables:
+    """The kernel of this host, or of a network namespace, through libnftables in a child process.
+
+    Args:
+        namespace: path of a network namespace; None for the one that we are in.
+        deadline: seconds for one call.
+        worker: the child's command, for tests of what happens when it fails.
+    """
+
+    def __init__(
+        self, namespace: Path | None = None, deadline: float = DEADLINE, worker: Sequence[str] | None = None
+    ) -> None:
+        self._namespace = namespace
+        self._deadline = deadline
+        self._worker = tuple(worker or (sys.executable, "-I", "-m", "ctpolicy.nftables.worker"))
+
+    def read_table(self) -> Table | None:
+        """Our table as it is now; see Kernel."""
+        listing = self._call("list", "")
+        return find_table(read_text(listing), TABLE_FAMILY, TABLE_NAME) if listing else None
+
+    def commit(self, document: Json) -> None:
+        """Run one transaction; see Kernel."""
+        self._call("run", json.dumps(document))
+
+    def _call(self, mode: str, given: str) -> str:
+        command = [*self._worker, mode, *([str(self._namespace)] if self._namespace else [])]
+        try:
+            done = subprocess.run(  # noqa: S603 (no shell, absolute path, clean environment)
+                command, input=given, capture_output=True, text=True, timeout=self._deadline, env=_environment()
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DeadlineError(
+                f"libnftables did not answer within {self._deadline:g} seconds and was ended; read the host again."
+            ) from error
+        except OSError as error:
+            raise HostError(f"The child for libnftables could not be started: {error}.") from error
+        if done.returncode != WorkerStatus.DONE:
+            raise self._failure(done.returncode, done.stderr.strip())
+        return done.stdout
+
+    def _failure(self, status: int, text: str) -> Exception:
+        match status:
+            case WorkerStatus.NO_LIBRARY:
+                return HostError(f"libnftables cannot be used ({text}). Install it: apt-get install libnftables1.")
+            case WorkerStatus.NO_NAMESPACE:
+                return _no_namespace(self._namespace, text)
+            case WorkerStatus.REFUSED if "Operation not permitted" in text:
+                return HostError(
+                    "The kernel's ruleset may only be read and changed with CAP_NET_ADMIN: run this as root (sudo)."
+                )
+            case WorkerStatus.REFUSED:
+                return RefusedError(f"nftables refused: {text}")
+        died = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        last = f": {text.splitlines()[-1]}" if text else ""
+        return KernelCrashError(f"libnftables died in mid-call ({died}{last}).")
+
+
+def _no_namespace(namespace: Path | None, text: str) -> Exception:
+    if "Operation not permitted" in text or "Permission denied" in text:
+        return HostError(f"Entering {namespace} needs CAP_SYS_ADMIN: run this as root (sudo).")
+    return InputError(f"{namespace} is not a network namespace ({text}); `ip netns list` shows those with names.")
+
+
+def _environment() -> dict[str, str]:
+    # LC_ALL, so that error texts are English; nothing else, so that nobody's LD_PRELOAD or PYTHONPATH comes along.
+    return {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def namespace_path(name: str) -> Path:
+    """The path of a network namespace that is given by name, as `ip netns` knows it, or by path.
+
+    Raises:
+        InputError: there is nothing of that name.
+    """
+    path = Path(name) if os.sep in name else NAMED_NAMESPACES / name
+    if name in {".", ".."} or not path.exists():
+        raise InputError(f"There is no network namespace {path}; `ip netns list` shows those with names.")
+    return path
