@@ -1,0 +1,1 @@
+"""What the tests of ctpolicy's users need. `strategies` needs the extra `ctpolicy[testing]`."""
