@@ -44,7 +44,9 @@ from ctpolicy.nftables.ruleset import (
     Table,
     Verdict,
     VerdictKind,
+    datatype,
 )
+from ctpolicy.nftables.values import element_text
 from ctpolicy.packetspace.fields import LOOPBACK
 from ctpolicy.packetspace.intervals import Interval
 
@@ -157,24 +159,39 @@ class _HookCompiler:
             maps[f"{prefix}_ranges" if number == 1 else f"{prefix}_ranges_{number}"] = layer
         return [
             self._parts.add_map(
-                name, selector, {interval: self._verdict(candidates[interval], place) for interval in sorted(intervals)}
+                name,
+                selector,
+                {
+                    interval: self._verdict(candidates[interval], place, _label(interval, selector))
+                    for interval in sorted(intervals)
+                },
             )
             for name, intervals in maps.items()
         ]
 
-    def _verdict(self, given: list[Box], place: str) -> Verdict:
-        """Where packets go that may be in these boxes: to an entry's chain, or to a chain that asks the rest."""
+    def _verdict(self, given: list[Box], place: str, label: str) -> Verdict:
+        """Where packets go that may be in these boxes: to an entry's chain, or to a chain that asks the rest.
+
+        That chain is named for the entry if there is one, and else for what was looked up, so that it keeps its name
+        when entries come and go.
+        """
         for box in given:
             if box.is_free(self._hook):
                 return Verdict(VerdictKind.GOTO, box.chain)
         key = tuple(given)
         if key not in self._verdicts:
-            others = len({box.entry for box in given}) - 1
-            more = f"_and_{others}_more" if others else ""
-            name = self._parts.reserve_chain(f"{place}_{given[0].entry}{more}")
+            entries = {box.entry for box in given}
+            name = self._parts.reserve_chain(f"{place}_{entries.pop() if len(entries) == 1 else label}")
             self._parts.add_chain(name, self._rules(given, place, name))
             self._verdicts[key] = Verdict(VerdictKind.JUMP, name)
         return self._verdicts[key]
+
+
+def _label(interval: Interval, selector: Selector) -> str:
+    """An interval as part of a name."""
+    key_type = datatype(selector)
+    assert key_type is not None, f"{selector} is no key of ours"
+    return element_text(interval, key_type).replace(":", "_").replace("/", "_")
 
 
 def _by_port(given: Iterable[Box]) -> tuple[list[Box], list[Box], list[Box]]:

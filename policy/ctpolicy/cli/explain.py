@@ -1,0 +1,53 @@
+"""`ctpolicy explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ctpolicy.cli.host import live_table
+from ctpolicy.cli.options import as_json, live_dump, netns, optional_policies
+from ctpolicy.cli.output import print_json, print_lines
+from ctpolicy.errors import InputError
+from ctpolicy.language.load import load_files
+from ctpolicy.packetspace.packet import NotationError, Packet, parse_packet
+from ctpolicy.plan.explain import explain_policy, explain_table, explanation_json, explanation_lines
+
+
+@click.command("explain")
+@click.argument("packet")
+@optional_policies
+@netns
+@live_dump
+@as_json
+def command(packet: str, policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool) -> None:
+    """Say which entry and which rules decide a packet, and the packet that answers it.
+
+    By a policy, or without one by the live table. A packet is written
+    PATH PROTOCOL SOURCE[:PORT] -> DESTINATION[:PORT] [dev NAME], where PATH is in, forward or out.
+
+    \b
+      ctpolicy explain "in udp 192.168.7.72:40000 -> 192.168.7.71:4789" examples/openshift-worker.yaml
+      sudo ctpolicy explain "out tcp [fd00:7::1]:9100 -> [fd00:7::2]:50000 dev eth0"
+    """
+    asked = _packet(packet)
+    if policies:
+        if netns is not None or live is not None:
+            raise InputError("Either a policy or a live table (--netns, --live): not both.")
+        both = explain_policy(asked, load_files(policies))
+    else:
+        both = explain_table(asked, live_table(netns, live))
+    if as_json:
+        packets = [explanation_json(explanation) for explanation in both]
+        print_json({"apiVersion": "ctpolicy.explain/v1", "packet": packets[0], "answer": packets[1]})
+        return
+    for explanation in both:
+        print_lines(explanation_lines(explanation))
+
+
+def _packet(text: str) -> Packet:
+    try:
+        return parse_packet(text)
+    except NotationError as error:
+        raise InputError(f"{text}\n{' ' * error.offset}^ {error.reason}") from error

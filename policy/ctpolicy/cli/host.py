@@ -1,0 +1,30 @@
+"""The live table that a command is about: this host's, another namespace's, or that of a saved listing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ctpolicy.cli.options import read_dump
+from ctpolicy.errors import InputError
+from ctpolicy.nftables.kernel import Kernel, Libnftables, namespace_path
+from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.read import find_table, read_text
+from ctpolicy.nftables.ruleset import Table
+
+
+def kernel(netns: str | None) -> Kernel:
+    """The kernel, in a network namespace if one is given by name or path."""
+    return Libnftables(namespace_path(netns) if netns else None)
+
+
+def live_table(netns: str | None, dump: Path | None) -> Table | None:
+    """Our live table, or None if there is none.
+
+    Raises:
+        InputError: both a namespace and a dump were given, or one of them is not there.
+    """
+    if dump is None:
+        return kernel(netns).read_table()
+    if netns is not None:
+        raise InputError("Either --netns or --live: a saved listing is of no namespace.")
+    return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)

@@ -1,0 +1,93 @@
+"""`ctpolicy`: the group of commands, and the one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from ctpolicy import __version__
+from ctpolicy.errors import CtpolicyError
+
+COMMANDS: Final = ("validate", "compile", "plan", "apply", "remove", "status", "explain", "schema")
+
+BUG: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each imported when it is called: most of them need only a part of what all would load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """In the order in which people use them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, from the module of its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"ctpolicy.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of a bug.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli(debug: bool) -> None:
+    """Keep traffic that needs no tracking out of conntrack.
+
+    A policy in YAML says which traffic bypasses connection tracking; ctpolicy compiles it to raw-priority notrack
+    rules, shows what would change on a host, and applies it.
+
+    \b
+      ctpolicy validate examples/openshift-worker.yaml
+      ctpolicy plan examples/openshift-worker.yaml
+      sudo ctpolicy apply examples/openshift-worker.yaml
+      sudo ctpolicy status
+
+    \b
+    Exit statuses: 0 done or nothing to do, 1 a bug, 2 bad input, 3 apply failed and the host was put back,
+    4 host left inconsistent, 5 the host cannot, 6 deadline, 10 changes pending (with --detailed-exitcode).
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; its exit status. Nothing but a bug with `--debug` shows a traceback."""
+    try:
+        status = cli.main(arguments, "ctpolicy", standalone_mode=False, color=_color())
+    except CtpolicyError as error:
+        click.echo(str(error), err=True)
+        return error.exit_status
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep Python from flushing into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.", err=True)
+        return BUG
+    return status if isinstance(status, int) else 0
+
+
+def _color() -> bool | None:
+    """None, for colour on a terminal alone, unless somebody wants none (no-color.org)."""
+    return False if os.environ.get("NO_COLOR") else None

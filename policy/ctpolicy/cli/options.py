@@ -1,0 +1,42 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ctpolicy.errors import InputError
+
+POLICY_PATH: Final = click.Path(path_type=Path)
+
+policies = click.argument("policies", metavar="POLICY...", nargs=-1, required=True, type=POLICY_PATH)
+optional_policies = click.argument("policies", metavar="[POLICY]...", nargs=-1, type=POLICY_PATH)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+netns = click.option("--netns", metavar="NAME|PATH", help="Work in this network namespace, by name (ip netns) or path.")
+live_dump = click.option(
+    "--live",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Instead of this host, take what `nft -j list ruleset` printed (- for standard input).",
+)
+detailed_exitcode = click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 10, not 0, if changes are pending."
+)
+
+CHANGES_PENDING: Final = 10
+
+
+def read_dump(path: Path) -> str:
+    """The text of a saved listing.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with click.open_file(str(path), encoding="utf-8") as stream:
+            return str(stream.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error

@@ -1,0 +1,32 @@
+"""Printing: what comes from a host or a file never reaches the terminal as anything but text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import click
+
+from ctpolicy.language.diagnostics import harmless
+
+_COLORS: Final = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines, those of a diff in the colour of their sign."""
+    for line in lines:
+        sign = line.lstrip()[:2]
+        color = _COLORS.get(sign[:1]) if sign[1:] == " " else None
+        click.echo(click.style(harmless(line), fg=color) if color else harmless(line))
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def may_go_on(question: str, yes: bool) -> bool:
+    """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes."""
+    return yes or not sys.stdin.isatty() or click.confirm(question)

@@ -1,0 +1,41 @@
+"""`ctpolicy plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ctpolicy.cli.host import live_table
+from ctpolicy.cli.options import CHANGES_PENDING, as_json, detailed_exitcode, live_dump, netns, policies
+from ctpolicy.cli.output import print_json, print_lines
+from ctpolicy.language.load import load_files
+from ctpolicy.plan.as_json import plan_json
+from ctpolicy.plan.plan import plan_policy
+from ctpolicy.plan.report import plan_lines
+
+
+@click.command("plan")
+@policies
+@netns
+@live_dump
+@as_json
+@detailed_exitcode
+def command(
+    policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool, detailed_exitcode: bool
+) -> int:
+    """Show what applying a policy would change, and change nothing.
+
+    First what changes for traffic, by entry and with a packet that shows it, then the rules. With --live it needs no
+    privilege and touches no host.
+
+    \b
+      sudo ctpolicy plan examples/openshift-worker.yaml
+      ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
+    """
+    plan = plan_policy(load_files(policies), live_table(netns, live))
+    if as_json:
+        print_json(plan_json(plan))
+    else:
+        print_lines(plan_lines(plan))
+    return CHANGES_PENDING if plan and detailed_exitcode else 0

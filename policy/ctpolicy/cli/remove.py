@@ -1,0 +1,33 @@
+"""`ctpolicy remove`."""
+
+from __future__ import annotations
+
+import click
+
+from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.cli.host import kernel
+from ctpolicy.cli.options import netns, yes
+from ctpolicy.cli.output import may_go_on, print_lines
+from ctpolicy.plan.plan import plan_removal
+from ctpolicy.plan.report import plan_lines
+
+
+@click.command("remove")
+@netns
+@yes
+def command(netns: str | None, yes: bool) -> None:
+    """Remove everything that ctpolicy has put on this host, and nothing else.
+
+    \b
+      sudo ctpolicy remove
+    """
+    host = kernel(netns)
+    plan = plan_removal(host.read_table())
+    print_lines(plan_lines(plan))
+    if not plan:
+        return
+    if not may_go_on("Remove it? Everything will be tracked again.", yes):
+        click.echo("Nothing was changed.")
+        return
+    apply_plan(plan, host)
+    click.echo("Removed: the host was read again, and nothing of ctpolicy's is left.")
