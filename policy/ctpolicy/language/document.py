@@ -1,0 +1,131 @@
+"""From the trees of all files to one policy: groups first, then entries, then what only holds for all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ctpolicy.language.coverage import check_coverage
+from ctpolicy.language.diagnostics import Related, nearest
+from ctpolicy.language.entries import read_entry
+from ctpolicy.language.expectations import PlacedExpectation, check_expectations, read_expectation
+from ctpolicy.language.groups import define_groups
+from ctpolicy.language.mistakes import Mistakes
+from ctpolicy.language.names import name_mistake
+from ctpolicy.language.nodes import Mapping, Scalar
+from ctpolicy.language.nodes import Sequence as ListNode
+from ctpolicy.language.policy import Entry, Policy, ProtocolPorts
+from ctpolicy.language.ports import merged
+from ctpolicy.language.protection import DEFAULT, uncovered
+from ctpolicy.language.values import Values
+
+API_VERSION = "ctpolicy/v1"
+
+SECTIONS = ("bypass", "track")
+
+_Placed = tuple[Mapping, Entry]
+
+
+def understand(trees: Sequence[Mapping], mistakes: Mistakes, *, complete: bool, sound: bool) -> Policy | None:
+    """The policy that trees are; None if one of them has a mistake, which has been told.
+
+    Args:
+        trees: one a file.
+        mistakes: where to tell them.
+        complete: whether every file is there, so that what no tree has is nowhere.
+        sound: whether no other stage has found a mistake, so that expectations can be tried.
+    """
+    for tree in trees:
+        _check_head(tree, mistakes)
+    values = Values(define_groups(trees, mistakes, complete), mistakes)
+    _check_names(trees, mistakes)
+    entries = {section: list(_entries(trees, section, values)) for section in SECTIONS}
+    protect = _protect(trees, values)
+    for node, entry in entries["bypass"]:
+        _check_protected(node, entry, protect, mistakes)
+    expectations = list(_expectations(trees, mistakes))
+    if mistakes.count or not sound:
+        return None
+    policy = Policy(
+        name=" + ".join(dict.fromkeys(_texts(trees, "name"))),
+        bypass=_sorted(entries["bypass"]),
+        track=_sorted(entries["track"]),
+        protect=protect,
+        expect=tuple(expectation for _, expectation in expectations),
+        description="\n".join(_texts(trees, "description")),
+    )
+    if expectations:
+        check_expectations(policy, expectations, mistakes)
+    return policy
+
+
+def _check_head(tree: Mapping, mistakes: Mistakes) -> None:
+    version = tree.get("apiVersion")
+    if isinstance(version, Scalar) and version.value not in {API_VERSION, None}:
+        expected = f"{API_VERSION}, the version that this ctpolicy reads"
+        suggestion = nearest(str(version.value), [API_VERSION])
+        mistakes.tell(version, f"`{str(version.value)[:40]}` is not a version of the language", expected, suggestion)
+    name = tree.get("name")
+    if isinstance(name, Scalar) and isinstance(name.value, str) and (mistake := name_mistake(name.value)):
+        mistakes.tell(name, mistake.message, mistake.expected, mistake.suggestion)
+
+
+def _check_names(trees: Sequence[Mapping], mistakes: Mistakes) -> None:
+    """Tell each entry whose name another has, in whichever section and file."""
+    first: dict[str, Scalar] = {}
+    for section in SECTIONS:
+        for node in _items(trees, section):
+            name = node.get("name")
+            if not isinstance(name, Scalar) or not isinstance(name.value, str):
+                continue
+            if name.value in first:
+                also = Related(first[name.value].place, "it is here first")
+                mistakes.tell(name, f"there are two entries `{name.value[:40]}`", "a name of its own", also=also)
+            else:
+                first[name.value] = name
+
+
+def _entries(trees: Sequence[Mapping], section: str, values: Values) -> Iterator[_Placed]:
+    for node in _items(trees, section):
+        entry = read_entry(node, values)
+        if entry is not None:
+            check_coverage(entry, node, values.mistakes)
+            yield node, entry
+
+
+def _protect(trees: Sequence[Mapping], values: Values) -> tuple[ProtocolPorts, ...]:
+    """What any file protects; the default if none says."""
+    given = [node for tree in trees if (node := tree.get("protect")) is not None]
+    found = [values.ports(node) or () for node in given]
+    return merged(ports for several in found for ports in several) if given else DEFAULT
+
+
+def _check_protected(node: Mapping, entry: Entry, protect: tuple[ProtocolPorts, ...], mistakes: Mistakes) -> None:
+    if what := uncovered(entry, protect):
+        expected = 'a narrower entry, or `acknowledge: "why this is safe"`; `track` keeps a part of it tracked'
+        mistakes.tell(node.pairs["name"][1], f"`{entry.name}` {what}", expected)
+
+
+def _expectations(trees: Sequence[Mapping], mistakes: Mistakes) -> Iterator[PlacedExpectation]:
+    for node in _items(trees, "expect"):
+        found = read_expectation(node, mistakes)
+        if found:
+            yield found
+
+
+def _items(trees: Sequence[Mapping], key: str) -> Iterator[Mapping]:
+    """The mappings in the lists that a key holds, over all files."""
+    for tree in trees:
+        value = tree.get(key)
+        if isinstance(value, ListNode):
+            yield from (item for item in value.items if isinstance(item, Mapping))
+
+
+def _texts(trees: Sequence[Mapping], key: str) -> Iterator[str]:
+    for tree in trees:
+        value = tree.get(key)
+        if isinstance(value, Scalar) and value.value:
+            yield str(value.value)
+
+
+def _sorted(placed: Iterable[_Placed]) -> tuple[Entry, ...]:
+    return tuple(sorted((entry for _, entry in placed), key=lambda entry: entry.name))

@@ -1,0 +1,101 @@
+"""Policy files to a `Policy`, or all their mistakes at once.
+
+    sources ──reading──▶ trees ──schema──▶ (mistakes of shape)
+                           └────meaning of values────▶ Policy
+
+Each stage goes on after a mistake. Where several stages find fault with one place, the one is told that knows best:
+reading before meaning, meaning before the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ctpolicy.language.diagnostics import Diagnostic, Place, PolicyError
+from ctpolicy.language.document import understand
+from ctpolicy.language.mistakes import Mistakes, settle
+from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.ports import merged
+from ctpolicy.language.reading import read
+from ctpolicy.language.schema import check_shape
+from ctpolicy.language.source import Source, UnreadableError, read_policy
+
+
+def load_files(paths: Sequence[Path]) -> Policy:
+    """The union of the policies in files.
+
+    Raises:
+        PolicyError: with every mistake of every file.
+    """
+    mistakes = Mistakes()
+    sources = []
+    for path in paths:
+        try:
+            sources.append(read_policy(path))
+        except UnreadableError as error:
+            mistakes.add(error.diagnostic)
+    return _load(sources, mistakes)
+
+
+def load_text(text: str | bytes, name: str = "policy.yaml", directory: Path | None = None) -> Policy:
+    """The policy that text is; `name` stands for it in diagnostics, and `file:` is relative to `directory`.
+
+    Raises:
+        PolicyError: with every mistake.
+    """
+    return load_sources([Source(name, text, directory)])
+
+
+def load_sources(sources: Sequence[Source]) -> Policy:
+    """The union of the policies that sources hold.
+
+    Raises:
+        PolicyError: with every mistake of every source.
+    """
+    return _load(sources, Mistakes())
+
+
+def _load(sources: Sequence[Source], reading: Mistakes) -> Policy:
+    shape, meaning = Mistakes(), Mistakes()
+    trees = [tree for source in sources if (tree := read(source, reading))]
+    for tree in trees:
+        check_shape(tree, shape)
+    complete = len(trees) == len(sources) and not reading.count
+    policy = understand(trees, meaning, complete=complete, sound=complete and not shape.count)
+    if found := settle([reading, meaning, shape]):
+        raise PolicyError(found)
+    assert policy is not None, "a policy without a mistake has a meaning"
+    return policy
+
+
+def merge(policies: Iterable[Policy]) -> Policy:
+    """The union of policies that have been read already: what any of them bypasses, tracks, protects or expects.
+
+    Raises:
+        PolicyError: two entries have one name.
+    """
+    several = list(policies)
+    names: dict[str, str] = {}
+    twice = []
+    for policy in several:
+        for entry in policy.entries():
+            first = names.setdefault(entry.name, policy.name)
+            if first != policy.name or names is None:
+                twice.append(
+                    Diagnostic(Place(policy.name), f"the entry `{entry.name}` is also in {first}", "two names")
+                )
+    if twice:
+        raise PolicyError(twice)
+    return Policy(
+        name=" + ".join(dict.fromkeys(policy.name for policy in several)),
+        bypass=_by_name(entry for policy in several for entry in policy.bypass),
+        track=_by_name(entry for policy in several for entry in policy.track),
+        protect=merged(ports for policy in several for ports in policy.protect),
+        expect=tuple(expectation for policy in several for expectation in policy.expect),
+        description="\n".join(filter(None, (policy.description for policy in several))),
+    )
+
+
+def _by_name(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.name))

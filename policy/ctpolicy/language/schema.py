@@ -1,0 +1,224 @@
+"""The second stage: the shape of a policy, held against its JSON Schema; and the schema itself.
+
+The schema is written for editors too. What it says of shape (keys, types, choices) is told from here; what a value
+means is told by the stages after this one, in better words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from ctpolicy.language.diagnostics import nearest
+from ctpolicy.language.mistakes import Mistakes
+from ctpolicy.language.nodes import Mapping, Node, Scalar, Sequence, plain
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+
+Schema = dict[str, Any]
+
+FILE: Final = "policy-v1.schema.json"
+
+
+def policy_schema() -> Schema:
+    """The JSON Schema (2020-12) of the policy language, as it is shipped."""
+    schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", FILE).read_text("utf-8"))
+    return schema
+
+
+def check_shape(tree: Mapping, mistakes: Mistakes) -> None:
+    """Tell where a policy's shape is not the schema's."""
+    for error in _validator().iter_errors(plain(tree)):
+        _tell(error, tree, mistakes)
+
+
+@cache
+def _validator() -> Validator:
+    from jsonschema import Draft202012Validator  # late: importing it takes longer than all else (0.1 s)
+
+    schema = policy_schema()
+    validator: Validator = Draft202012Validator(_inlined(schema, schema.pop("$defs")))
+    return validator
+
+
+def _inlined(schema: Any, definitions: Schema) -> Any:
+    """The same schema as it is fast to hold a policy against.
+
+    Each reference is replaced by what it means (following them doubles the time), and `allOf` is left out: it tells
+    editors which keys exclude each other, which `entries` tells in better words. A test holds that the two agree.
+    """
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    base = _inlined(definitions[reference.rpartition("/")[2]], definitions) if isinstance(reference, str) else {}
+    own = {key: _inlined(part, definitions) for key, part in schema.items() if key not in {"$ref", "allOf"}}
+    return {**base, **own}
+
+
+def _tell(error: ValidationError, tree: Mapping, mistakes: Mistakes) -> None:
+    path = list(error.absolute_path)
+    node = _at(tree, path)
+    if isinstance(node, Scalar) and node.value is None:
+        return  # refused by the reading stage, which has told it
+    if error.validator == "anyOf":
+        for inner in _nearest_branch(error):
+            _tell(inner, tree, mistakes)
+    elif error.validator == "additionalProperties":
+        _tell_unknown_keys(error, node, mistakes)
+    elif error.validator == "required":
+        _tell_missing_keys(error, node, mistakes)
+    else:
+        message, expected, suggestion = _MESSAGES.get(str(error.validator), _malformed)(error)
+        mistakes.tell(node, message, expected, suggestion)
+
+
+def _at(tree: Mapping, path: Iterable[str | int]) -> Node:
+    node: Node = tree
+    for step in path:
+        if isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+        elif isinstance(node, Mapping):
+            node = node.pairs[str(step)][1]
+    return node
+
+
+def _nearest_branch(error: ValidationError) -> list[ValidationError]:
+    """What is wrong by that branch of an `anyOf` which was meant: the first that wants a value of this type."""
+    branches: dict[int, list[ValidationError]] = {}
+    for inner in error.context or ():
+        branches.setdefault(int(inner.relative_schema_path[0]), []).append(inner)
+    meant = [
+        errors
+        for errors in branches.values()
+        if not any(inner.validator in {"type", "enum"} and not inner.relative_path for inner in errors)
+    ]
+    return (meant or list(branches.values()))[0]
+
+
+def _tell_unknown_keys(error: ValidationError, node: Node, mistakes: Mistakes) -> None:
+    assert isinstance(node, Mapping)
+    known = list(_schema(error)["properties"])
+    free = [key for key in known if key not in node.pairs]
+    for name, key, _ in node:
+        if name not in known:
+            suggestion = nearest(name, free)
+            expected = "" if suggestion else "one of " + ", ".join(free or known)
+            mistakes.tell(key, f"`{name[:40]}` is not a key of {_called(error)}", expected, suggestion)
+
+
+def _tell_missing_keys(error: ValidationError, node: Node, mistakes: Mistakes) -> None:
+    assert isinstance(node, Mapping)
+    missing = [key for key in _value(error) if key not in node.pairs]
+    properties = _schema(error).get("properties", {})
+    examples = [f"{key}: {_flow(properties[key]['examples'][0])}" for key in missing if key in properties]
+    mistakes.tell(node, f"{_called(error)} has no `{'` and no `'.join(missing)}`", f"`{'`, `'.join(examples)}`")
+
+
+_Message = tuple[str, str, str]
+"""What is wrong, what was expected, what was probably meant."""
+
+_TYPES: Final = {
+    "string": "text",
+    "integer": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
+def _wrong_type(error: ValidationError) -> _Message:
+    wanted = _value(error) if isinstance(_value(error), list) else [_value(error)]
+    examples = [example for example in _schema(error).get("examples", ()) if _type_of(example) in wanted]
+    expected = " or ".join(_TYPES[name] for name in wanted)
+    such_as = f", such as {_flow(examples[0])}" if examples else ""
+    return f"{_kind(error)} does not belong here", expected + such_as, ""
+
+
+def _not_a_choice(error: ValidationError) -> _Message:
+    choices = [str(choice) for choice in _value(error)]
+    if isinstance(error.instance, list | dict):
+        return f"{_kind(error)} does not belong here", "one of " + ", ".join(choices), ""
+    word = str(error.instance)
+    message = f"`{word[:40]}` is not {_called(error)}"
+    return message, "one of " + ", ".join(choices), nearest(word.lower(), choices)
+
+
+def _empty(error: ValidationError) -> _Message:
+    return f"{_kind(error)} with nothing in it does not belong here", _example(error), ""
+
+
+def _out_of_bounds(error: ValidationError) -> _Message:
+    side = "below" if error.validator == "minimum" else "above"
+    return f"{error.instance} is {side} {_value(error)}", _example(error), ""
+
+
+def _malformed(error: ValidationError) -> _Message:
+    shown = f"`{str(error.instance)[:40]}`" if isinstance(error.instance, str | int) else "this"
+    return f"{shown} is not {_called(error)}", str(_schema(error).get("description", "")).partition("\n")[0], ""
+
+
+_MESSAGES: Final[dict[str, Callable[[ValidationError], _Message]]] = {
+    "type": _wrong_type,
+    "enum": _not_a_choice,
+    "minItems": _empty,
+    "minLength": _empty,
+    "minProperties": _empty,
+    "minimum": _out_of_bounds,
+    "maximum": _out_of_bounds,
+}
+
+
+def _schema(error: ValidationError) -> Schema:
+    """The part of the schema that is not met."""
+    schema: Any = error.schema  # never `false`: `_inlined` leaves none
+    return cast(Schema, schema)
+
+
+def _value(error: ValidationError) -> Any:
+    """The value of the keyword that is not met."""
+    return error.validator_value
+
+
+def _called(error: ValidationError) -> str:
+    """What a part of the schema describes, with its article: an entry, a policy."""
+    title = str(_schema(error).get("title", "value")).partition(",")[0]
+    title = title[0].lower() + title[1:]
+    return f"{'an' if title[0] in 'aeiou' else 'a'} {title}"
+
+
+def _example(error: ValidationError) -> str:
+    examples = [example for example in _schema(error).get("examples", ()) if example]
+    return f"{_flow(examples[0])} or the like" if examples else ""
+
+
+def _kind(error: ValidationError) -> str:
+    return _TYPES[_type_of(error.instance)]
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+    return "string"
+
+
+def _flow(value: Any) -> str:
+    """A value as it may be written in a policy, in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return json.dumps(value) if isinstance(value, bool) or (isinstance(value, str) and "*" in value) else str(value)
