@@ -22,9 +22,9 @@ from ctpolicy.plan.explain import explain_policy, explain_table, explanation_jso
 @live_dump
 @as_json
 def command(packet: str, policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool) -> None:
-    """Say which entry and which rules decide a packet, and the packet that answers it.
+    """Say what decides a packet and its answer.
 
-    By a policy, or without one by the live table. A packet is written
+    Which entry and which rules, by a policy, or without one by the live table. A packet is written
     PATH PROTOCOL SOURCE[:PORT] -> DESTINATION[:PORT] [dev NAME], where PATH is in, forward or out.
 
     \b

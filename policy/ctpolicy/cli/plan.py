@@ -24,7 +24,7 @@ from ctpolicy.plan.report import plan_lines
 def command(
     policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool, detailed_exitcode: bool
 ) -> int:
-    """Show what applying a policy would change, and change nothing.
+    """Show what applying a policy would change.
 
     First what changes for traffic, by entry and with a packet that shows it, then the rules. With --live it needs no
     privilege and touches no host.

@@ -16,7 +16,9 @@ from ctpolicy.plan.report import plan_lines
 @netns
 @yes
 def command(netns: str | None, yes: bool) -> None:
-    """Remove everything that ctpolicy has put on this host, and nothing else.
+    """Remove what ctpolicy has put on this host.
+
+    Nothing else is touched.
 
     \b
       sudo ctpolicy remove

@@ -10,7 +10,7 @@ from ctpolicy.language.schema import policy_schema
 
 @click.command("schema")
 def command() -> None:
-    """Print the JSON Schema of policies, for editors and other tools.
+    """Print the JSON Schema of policies.
 
     \b
       ctpolicy schema > policy-v1.schema.json

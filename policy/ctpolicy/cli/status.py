@@ -23,9 +23,9 @@ from ctpolicy.plan.status import status, status_json, status_lines
 def command(
     policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool, detailed_exitcode: bool
 ) -> int:
-    """Show the live entries with their packets and bytes, and whether the bypass is in force.
+    """Show live entries, counters and drift.
 
-    With a policy, also whether the live table has drifted from it; --detailed-exitcode then exits with 10 if it has,
+    Each entry with its packets and bytes, and whether the bypass is in force. With a policy, also whether the live table has drifted from it; --detailed-exitcode then exits with 10 if it has,
     or if the bypass is not in force.
 
     \b

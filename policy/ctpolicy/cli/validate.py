@@ -17,9 +17,9 @@ from ctpolicy.language.load import load_files
 @policies
 @as_json
 def command(policies: tuple[Path, ...], as_json: bool) -> int:
-    """Check policies: syntax, schema, meaning, and what they expect of themselves.
+    """Check policies, and what they expect.
 
-    Every mistake is told, with its place. Several files are one policy. Needs no privilege and touches no host.
+    Syntax, schema, meaning and expectations: every mistake is told, with its place. Several files are one policy. Needs no privilege and touches no host.
 
     \b
       ctpolicy validate examples/openshift-worker.yaml
