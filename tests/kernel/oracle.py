@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -114,14 +114,14 @@ class World:
         except OSError as error:
             raise OracleError(f"the kernel does not send `{packet}`: {error}") from error
 
-    def recorded(self, verdict: str) -> set[int]:
-        """The numbers in one pair of the recorder's sets."""
-        return {number for version in ("v4", "v6") for number in self._elements(f"{verdict}_{version}")}
-
-    def _elements(self, name: str) -> Iterable[int]:
-        listing = json.loads(self.namespace.run("nft", "-j", "list", "set", "inet", "oracle", name).stdout)
-        elements: list[int] = next(item["set"].get("elem", []) for item in listing["nftables"] if "set" in item)
-        return elements
+    def recorded(self) -> tuple[set[int], set[int]]:
+        """The numbers of the packets that the recorder saw untracked, and of those that it saw tracked."""
+        listing = json.loads(self.namespace.run("nft", "-j", "list", "table", "inet", "oracle").stdout)
+        sets = {item["set"]["name"]: item["set"].get("elem", []) for item in listing["nftables"] if "set" in item}
+        return (
+            {*sets["untracked_v4"], *sets["untracked_v6"]},
+            {*sets["tracked_v4"], *sets["tracked_v6"]},
+        )
 
     def forget(self) -> None:
         """Empty the recorder."""
@@ -198,7 +198,8 @@ def can_be_sent(packet: Packet) -> bool:
     The kernel drops some before any hook sees them, or gives them other addresses: from the wire, IPv6 sources that
     are `::1`, multicast or IPv4-mapped, and the destinations `::1` and multicast of scope 0 and 1 (it stays in its
     host); when sent, an unspecified source or destination, and loopback addresses by another device. Multicast and
-    broadcast are always taken, so they are never on path forward, and neither is what is `lo`'s own.
+    broadcast are always taken, so they are never on path forward, and neither is what is a device's own: `lo`'s
+    addresses, and fe80::/64 with its anycast address.
     """
     if packet.interface and packet.interface not in (LOOPBACK, *DEVICES):
         return False
@@ -237,7 +238,9 @@ def _is_taken_anywhere(packet: Packet) -> bool:
     destination = packet.destination
     if destination.is_multicast or destination.is_loopback or destination.is_unspecified:
         return True
-    return destination.version == 4 and (destination.packed[0] == 0 or destination.packed == b"\xff\xff\xff\xff")
+    if destination.version == 6:
+        return destination.packed[:8] == b"\xfe\x80\0\0\0\0\0\0"
+    return destination.packed[0] == 0 or destination.packed == b"\xff\xff\xff\xff"
 
 
 def _is_at_home(packet: Packet) -> bool:
@@ -248,7 +251,7 @@ def _answers(world: World, numbers: set[int], packets: Sequence[Packet]) -> set[
     if not numbers:
         return set()
     for pause in _pauses():
-        untracked, tracked = world.recorded("untracked"), world.recorded("tracked")
+        untracked, tracked = world.recorded()
         if numbers <= untracked | tracked:
             break
         time.sleep(pause)
