@@ -7,7 +7,7 @@ from itertools import combinations
 
 from ctpolicy.language.mistakes import Mistakes
 from ctpolicy.language.nodes import Mapping
-from ctpolicy.language.policy import ANY_ADDRESS, Addresses, Entry, Forward, HostClient, HostService, Match, Overlay
+from ctpolicy.language.policy import Addresses, Entry, Forward, HostClient, HostService, Match, Overlay
 from ctpolicy.meaning import legs
 from ctpolicy.packetspace.fields import Family
 
@@ -15,15 +15,13 @@ from ctpolicy.packetspace.fields import Family
 def check_coverage(entry: Entry, node: Mapping, mistakes: Mistakes) -> None:
     """Tell an entry that covers no packet: its ends share no family, or its interfaces carry nothing on its paths."""
     ends = dict(_ends(entry))
-    if all(addresses is ANY_ADDRESS for addresses in ends.values()) and "interfaces" not in _keys(node):
+    if not any(all(addresses.of(family) for addresses in ends.values()) for family in entry.families):
+        _tell_families(entry, ends, node, mistakes)
         return
-    if any(all(addresses.of(family) for addresses in ends.values()) for family in entry.families):
-        if not legs(entry):
-            where = _container(node)
-            message = "packets on `lo` are decided once, at output, so this entry covers no packet"
-            mistakes.tell(where.key("interfaces"), message, "`out` among the paths, or other interfaces")
-        return
-    _tell_families(entry, ends, node, mistakes)
+    where = _container(node)
+    if "interfaces" in where.pairs and not legs(entry):  # with every interface and a family there is a leg: not asked
+        message = "packets on `lo` are decided once, at output, so this entry covers no packet"
+        mistakes.tell(where.pairs["interfaces"][1], message, "`out` among the paths, or other interfaces")
 
 
 def _ends(entry: Entry) -> Iterator[tuple[str, Addresses]]:
@@ -63,7 +61,3 @@ def _container(node: Mapping) -> Mapping:
     """The mapping that holds an entry's addresses and interfaces."""
     match = node.get("match")
     return match if isinstance(match, Mapping) else node
-
-
-def _keys(node: Mapping) -> set[str]:
-    return set(_container(node).pairs)

@@ -72,19 +72,21 @@ def _load(sources: Sequence[Source], reading: Mistakes) -> Policy:
 def merge(policies: Iterable[Policy]) -> Policy:
     """The union of policies that have been read already: what any of them bypasses, tracks, protects or expects.
 
+    Each was checked when it was read, alone. `load_files` reads several together, and so checks what one file
+    protects or expects against the entries of the others.
+
     Raises:
         PolicyError: two entries have one name.
     """
     several = list(policies)
-    names: dict[str, str] = {}
+    where: dict[str, str] = {}
     twice = []
     for policy in several:
         for entry in policy.entries():
-            first = names.setdefault(entry.name, policy.name)
-            if first != policy.name or names is None:
-                twice.append(
-                    Diagnostic(Place(policy.name), f"the entry `{entry.name}` is also in {first}", "two names")
-                )
+            if entry.name in where:
+                message = f"the entry `{entry.name}` is in {where[entry.name]} too"
+                twice.append(Diagnostic(Place(policy.name), message, "a name of its own for each entry"))
+            where.setdefault(entry.name, policy.name)
     if twice:
         raise PolicyError(twice)
     return Policy(

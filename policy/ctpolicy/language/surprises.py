@@ -7,6 +7,7 @@ read differently, or as anything but text, integer or truth, has to be written s
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -39,6 +40,7 @@ Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
 _RESOLVERS: Final[Resolvers] = yaml.SafeLoader.yaml_implicit_resolvers
 
 
+@lru_cache(maxsize=1024)  # keys come again and again
 def plain_value(text: str) -> bool | int | str:
     """The value of a scalar that was written without quotation marks.
 

@@ -68,7 +68,7 @@ class Values:
         return (found,) if found else None
 
     def interfaces(self, node: Node) -> Interfaces | None:
-        """A list of names, patterns and groups of interfaces."""
+        """One name, pattern or group of interfaces, or a list of them."""
         items = self._some(node, "interfaces", "the key left out, for any interface")
         found = [self._interfaces(item) for item in items]
         if not found or None in found:
