@@ -77,7 +77,7 @@ def _has_port(ports: IntervalSet, port: int | None) -> bool:
 
 def legs(entry: Entry) -> tuple[Leg, ...]:
     """The boxes whose union is what the entry covers; empty if it covers no packet."""
-    return tuple(leg for leg in dict.fromkeys(_legs(entry)) if not leg.is_empty())
+    return tuple(leg for leg in _legs(entry) if not leg.is_empty())
 
 
 def _legs(entry: Entry) -> Iterator[Leg]:
@@ -152,7 +152,8 @@ def _ports(entry: Ports, family: Family) -> Iterator[Leg]:
                 interfaces=entry.interfaces,
             )
             yield to
-            yield _swapped(to)
+            if service.ports != ANY_PORT:
+                yield _swapped(to)
 
 
 def _match(entry: Match, family: Family) -> Iterator[Leg]:

@@ -25,8 +25,8 @@ def command(
 ) -> int:
     """Show live entries, counters and drift.
 
-    Each entry with its packets and bytes, and whether the bypass is in force. With a policy, also whether the live table has drifted from it; --detailed-exitcode then exits with 10 if it has,
-    or if the bypass is not in force.
+    Each entry with its packets and bytes, and whether the bypass is in force. With a policy, also whether the live
+    table has drifted from it; --detailed-exitcode then exits with 10 if it has, or if the bypass is not in force.
 
     \b
       sudo ctpolicy status

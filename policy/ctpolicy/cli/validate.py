@@ -19,7 +19,8 @@ from ctpolicy.language.load import load_files
 def command(policies: tuple[Path, ...], as_json: bool) -> int:
     """Check policies, and what they expect.
 
-    Syntax, schema, meaning and expectations: every mistake is told, with its place. Several files are one policy. Needs no privilege and touches no host.
+    Syntax, schema, meaning and expectations: every mistake is told, with its place. Several files are one policy.
+    Needs no privilege and touches no host.
 
     \b
       ctpolicy validate examples/openshift-worker.yaml

@@ -6,13 +6,13 @@ in and forward together are all of prerouting, and ipv4 and ipv6 together are al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
-from ctpolicy.language.policy import ANY_PORT, BOTH_FAMILIES, Entry, Policy
+from ctpolicy.language.policy import ANY_ADDRESS, ANY_PORT, BOTH_FAMILIES, Policy
 from ctpolicy.meaning import Leg, legs
-from ctpolicy.packetspace.fields import PORT_BITS, Family, Path
+from ctpolicy.packetspace.fields import LOOPBACK, Family, Path
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
 
@@ -54,6 +54,8 @@ class Box:
         source: addresses; likewise `destination`.
         source_ports: ports; likewise `destination_ports`.
         interfaces: incoming at prerouting, outgoing at output.
+        on_loopback: whether it is about `lo` alone. Every service on the host has such a box, so maps are asked about
+            those in one rule, and not in a chain for each.
     """
 
     entry: str
@@ -66,6 +68,7 @@ class Box:
     source_ports: IntervalSet | None = None
     destination_ports: IntervalSet | None = None
     interfaces: Interfaces | None = None
+    on_loopback: bool = False
 
     @property
     def chain(self) -> str:
@@ -74,57 +77,68 @@ class Box:
 
     def is_free(self, hook: Hook) -> bool:
         """Whether it holds every packet at the hook of its protocol, which whoever asks has looked at."""
-        return replace(self, protocol=None) == Box(self.entry, self.role, hook.paths)
+        asked = (self.source, self.destination, self.source_ports, self.destination_ports, self.interfaces)
+        return (
+            asked == (None,) * 5
+            and not self.on_loopback
+            and self.families == BOTH_FAMILIES
+            and self.paths == hook.paths
+        )
 
 
-def boxes(policy: Policy, hook: Hook, role: Role) -> list[Box]:
-    """The boxes of one role at one hook, by entry name."""
-    entries = policy.bypass if role is Role.BYPASS else policy.track
-    return [box for entry in entries for box in _entry_boxes(entry, hook, role)]
+def boxes(policy: Policy) -> dict[tuple[Hook, Role], list[Box]]:
+    """The boxes of each role at each hook, by entry name."""
+    found: dict[tuple[Hook, Role], list[Box]] = {(hook, role): [] for hook in Hook for role in Role}
+    for role, entries in ((Role.TRACK, policy.track), (Role.BYPASS, policy.bypass)):
+        for entry in entries:
+            own = legs(entry)
+            for hook in Hook:
+                found[hook, role] += _merged(entry.name, role, [leg for leg in own if leg.path in hook.paths])
+    return found
 
 
-def _entry_boxes(entry: Entry, hook: Hook, role: Role) -> list[Box]:
-    found = [_box(entry.name, role, leg) for leg in legs(entry) if leg.path in hook.paths]
-    with_families = _merged(found, _but_for_family, _join_families)
-    return _merged(with_families, lambda box: replace(box, paths=frozenset()), _join_paths)
+def _merged(entry: str, role: Role, own: Iterable[Leg]) -> Iterator[Box]:
+    alike: dict[tuple[object, ...], list[Leg]] = {}
+    for leg in own:
+        alike.setdefault(_but_for_path_and_family(leg), []).append(leg)
+    for same in alike.values():
+        paths: dict[Family, set[Path]] = {}
+        for leg in same:
+            paths.setdefault(leg.family, set()).add(leg.path)
+        families: dict[frozenset[Path], set[Family]] = {}
+        for family, of_family in paths.items():
+            families.setdefault(frozenset(of_family), set()).add(family)
+        for of_all, with_them in families.items():
+            yield _box(entry, role, of_all, frozenset(with_them), same[0])
 
 
-def _but_for_family(box: Box) -> Box:
+def _but_for_path_and_family(leg: Leg) -> tuple[object, ...]:
+    source, destination = _addresses(leg.source, leg.family), _addresses(leg.destination, leg.family)
     # An ipv4 set of integers is not an ipv6 set of the same integers, so addresses keep families apart.
-    has_addresses = box.source is not None or box.destination is not None
-    return box if has_addresses else replace(box, families=frozenset())
+    family = None if source is None and destination is None else leg.family
+    return family, leg.protocol, source, destination, leg.source_ports, leg.destination_ports, leg.interfaces
 
 
-def _box(entry: str, role: Role, leg: Leg) -> Box:
+def _box(entry: str, role: Role, paths: frozenset[Path], families: frozenset[Family], leg: Leg) -> Box:
+    on_loopback = leg.interfaces.patterns == (LOOPBACK,)
     return Box(
         entry,
         role,
-        frozenset({leg.path}),
-        frozenset({leg.family}),
+        paths,
+        families,
         leg.protocol,
-        _unless_full(leg.source, leg.family.bits),
-        _unless_full(leg.destination, leg.family.bits),
-        _unless_full(leg.source_ports, PORT_BITS),
-        _unless_full(leg.destination_ports, PORT_BITS),
-        None if leg.interfaces.is_any else leg.interfaces,
+        _addresses(leg.source, leg.family),
+        _addresses(leg.destination, leg.family),
+        _ports(leg.source_ports),
+        _ports(leg.destination_ports),
+        None if leg.interfaces.is_any or on_loopback else leg.interfaces,
+        on_loopback,
     )
 
 
-def _unless_full(values: IntervalSet, bits: int) -> IntervalSet | None:
-    return None if values == (ANY_PORT if bits == PORT_BITS else IntervalSet.full(bits)) else values
+def _addresses(values: IntervalSet, family: Family) -> IntervalSet | None:
+    return None if values == ANY_ADDRESS.of(family) else values
 
 
-def _merged(found: Iterable[Box], key: Callable[[Box], Box], join: Callable[[Box, Box], Box]) -> list[Box]:
-    merged: dict[Box, Box] = {}
-    for box in found:
-        known = merged.get(key(box))
-        merged[key(box)] = box if known is None else join(known, box)
-    return list(merged.values())
-
-
-def _join_families(one: Box, other: Box) -> Box:
-    return replace(one, families=one.families | other.families)
-
-
-def _join_paths(one: Box, other: Box) -> Box:
-    return replace(one, paths=one.paths | other.paths)
+def _ports(values: IntervalSet) -> IntervalSet | None:
+    return None if values == ANY_PORT else values

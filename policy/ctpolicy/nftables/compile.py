@@ -21,13 +21,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.asking import DESTINATION_PORT, FIELDS, SOURCE_PORT, Field, map_suffix
 from ctpolicy.nftables.boxes import Box, Hook, Role, boxes
 from ctpolicy.nftables.layers import layers
-from ctpolicy.nftables.matches import linear_rules
+from ctpolicy.nftables.matches import ON_LOOPBACK, linear_rules
 from ctpolicy.nftables.names import SetNames, protocol_word
 from ctpolicy.nftables.parts import Parts
 from ctpolicy.nftables.ruleset import (
@@ -64,8 +65,9 @@ def compile_policy(policy: Policy) -> Table:
         parts.add_chain(f"track_{entry.name}", [Rule((Counter(), ACCEPT))])
     for entry in policy.bypass:
         parts.add_chain(f"bypass_{entry.name}", [Rule((Counter(), Notrack(), ACCEPT))])
+    found = boxes(policy)
     for hook in Hook:
-        _HookCompiler(hook, parts).compile(boxes(policy, hook, Role.TRACK), boxes(policy, hook, Role.BYPASS))
+        _HookCompiler(hook, parts).compile(found[hook, Role.TRACK], found[hook, Role.BYPASS])
     return parts.table()
 
 
@@ -140,15 +142,18 @@ class _HookCompiler:
 
     def _field(self, field: Field, given: Iterable[Box], place: str, prefix: str) -> list[Rule]:
         """Rules that look one field up which all these boxes ask about."""
-        by_selector: dict[Payload, Candidates] = {}
+        by_selector: dict[tuple[bool, Payload], Candidates] = {}
         for box in given:
-            candidates = by_selector.setdefault(field.selector(box), defaultdict(list))
+            candidates = by_selector.setdefault((box.on_loopback, field.selector(box)), defaultdict(list))
             for interval in field.values(box) or ():
-                candidates[interval].append(field.without(box))
+                candidates[interval].append(replace(field.without(box), on_loopback=False))
         rules: list[Rule] = []
-        for selector, candidates in by_selector.items():
-            suffix = map_suffix(selector)
-            rules += self._lookups(selector, candidates, f"{place}_{field.name}", f"{prefix}_{suffix}")
+        for (on_loopback, selector), candidates in by_selector.items():
+            where = "_lo" if on_loopback else ""
+            lookups = self._lookups(
+                selector, candidates, f"{place}{where}_{field.name}", f"{prefix}{where}_{map_suffix(selector)}"
+            )
+            rules += [Rule((ON_LOOPBACK, *rule.statements)) for rule in lookups] if on_loopback else lookups
         return rules
 
     def _lookups(self, selector: Selector, candidates: Candidates, place: str, prefix: str) -> list[Rule]:

@@ -24,7 +24,7 @@ from ctpolicy.nftables.ruleset import (
     VerdictKind,
     datatype,
 )
-from ctpolicy.packetspace.fields import Path
+from ctpolicy.packetspace.fields import LOOPBACK, Path
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
 
@@ -32,6 +32,8 @@ DESTINATION_TYPE: Final = Fib("type", ("daddr",))
 
 TAKEN_BY_HOST: Final = Symbols(frozenset({"local", "broadcast", "anycast", "multicast"}))
 """The types of destinations that this host itself takes: path in. The rest is path forward."""
+
+ON_LOOPBACK: Final = Match(Meta("oifname"), LOOPBACK)
 
 NamedSet = Callable[[Datatype, IntervalSet | Interfaces], Operand]
 """Makes a named set of these values and refers to it."""
@@ -51,6 +53,8 @@ def _family(box: Box) -> Iterator[list[Match]]:
 
 def _interfaces(box: Box, hook: Hook, named_set: NamedSet) -> Iterator[list[Match]]:
     """The exact names in one match, and each pattern in one of its own: nft 1.0.2 takes no patterns in a set."""
+    if box.on_loopback:
+        yield [ON_LOOPBACK]
     if box.interfaces is None:
         return
     names = box.interfaces.names
