@@ -103,7 +103,7 @@ def _quickly(text: str) -> tuple[Family, Interval] | None:
 def _carefully(text: str) -> tuple[Family, Interval]:
     if "/" in text:
         return _prefix(text)
-    if "-" in text:
+    if "-" in text and looks_like_address(text):
         return _range(text)
     address = _address(text, 0)
     return _family(address), (int(address), int(address))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ctpolicy.language.coverage import check_coverage
 from ctpolicy.language.diagnostics import Related, nearest
-from ctpolicy.language.entries import read_entry
+from ctpolicy.language.entries import kind_of, read_entry
 from ctpolicy.language.expectations import PlacedExpectation, check_expectations, read_expectation
 from ctpolicy.language.groups import define_groups
 from ctpolicy.language.mistakes import Mistakes
@@ -88,8 +88,10 @@ def _entries(trees: Sequence[Mapping], section: str, values: Values) -> Iterator
     for node in _items(trees, section):
         entry = read_entry(node, values)
         if entry is not None:
+            before = values.mistakes.count
             check_coverage(entry, node, values.mistakes)
-            yield node, entry
+            if values.mistakes.count == before:
+                yield node, entry
 
 
 def _protect(trees: Sequence[Mapping], values: Values) -> tuple[ProtocolPorts, ...]:
@@ -101,8 +103,8 @@ def _protect(trees: Sequence[Mapping], values: Values) -> tuple[ProtocolPorts, .
 
 def _check_protected(node: Mapping, entry: Entry, protect: tuple[ProtocolPorts, ...], mistakes: Mistakes) -> None:
     if what := uncovered(entry, protect):
-        expected = 'a narrower entry, or `acknowledge: "why this is safe"`; `track` keeps a part of it tracked'
-        mistakes.tell(node.pairs["name"][1], f"`{entry.name}` {what}", expected)
+        expected = 'a narrower entry, or `acknowledge: "why this is safe"`'
+        mistakes.tell(kind_of(node), f"`{entry.name}` {what}", expected)
 
 
 def _expectations(trees: Sequence[Mapping], mistakes: Mistakes) -> Iterator[PlacedExpectation]:

@@ -53,7 +53,7 @@ def _kind(node: Mapping, mistakes: Mistakes) -> str | None:
     if len(present) == 1:
         return present[0]
     kinds = ", ".join(KINDS)
-    if not present:
+    if not present and not node.is_torn:
         unknown = [key for key in node.pairs if key not in (*EVERYWHERE, *_OTHER_KEYS)]
         if not any(nearest(key, KINDS) for key in unknown):  # else the schema's stage says what was probably meant
             mistakes.tell(_anchor(node), "this entry does not say what traffic it is about", f"one of {kinds}")
@@ -61,6 +61,11 @@ def _kind(node: Mapping, mistakes: Mistakes) -> str | None:
         message = f"this entry is `{present[0]}` already, so it cannot be `{extra}` too"
         mistakes.tell(node.key(extra), message, "two entries")
     return None
+
+
+def kind_of(node: Mapping) -> Node:
+    """The value of the key that says what an entry's traffic is."""
+    return next(value for key, _, value in node if key in KINDS)
 
 
 def _anchor(node: Mapping) -> Mapping | Node:
@@ -72,14 +77,12 @@ def _check_keys(node: Mapping, kind: str, mistakes: Mistakes) -> None:
     for key, place, _ in node:
         if key in _OTHER_KEYS and key not in KINDS[kind]:
             theirs = ", ".join(name for name, keys in KINDS.items() if key in keys)
-            own = "; ".join(filter(None, (", ".join(KINDS[kind]), _inside_match(kind, key))))
-            mistakes.tell(
-                place, f"`{key}` does not go with `{kind}`, but with {theirs}", own and f"with `{kind}`: {own}"
-            )
+            expected = _inside_match(key) if kind == "match" else f"of such keys {', '.join(KINDS[kind])}"
+            mistakes.tell(place, f"`{key}` does not go with `{kind}`, but with {theirs}", expected)
 
 
-def _inside_match(kind: str, key: str) -> str:
-    return f"`{key}` inside `match`" if kind == "match" and key in {"paths", "interfaces"} else ""
+def _inside_match(key: str) -> str:
+    return f"`{key}` inside `match`" if key in {"paths", "interfaces"} else "`source` and `destination` inside `match`"
 
 
 def _common(node: Mapping, values: Values) -> Fields | None:

@@ -18,7 +18,7 @@ def read_expectation(node: Mapping, mistakes: Mistakes) -> PlacedExpectation | N
     """One item under `expect`; None if it has a mistake, which has been told here or by the schema's stage."""
     verdicts = [key for key in node.pairs if key in {"untracked", "tracked"}]
     if len(verdicts) > 1:
-        mistakes.tell(node.key(verdicts[1]), "one packet is expected here already", "a new item: `- tracked: ...`")
+        mistakes.tell(node, "two packets stand in one item", "one packet an item: `- untracked: ...`, `- tracked: ...`")
         return None
     text = node.get(verdicts[0]) if verdicts else None
     if not isinstance(text, Scalar) or not isinstance(text.value, str):
@@ -41,7 +41,10 @@ def _packet(text: str) -> Packet:
     try:
         return parse_packet(text)
     except NotationError as error:
-        raise ValueMistake(error.reason, NOTATION, offset=error.offset) from error
+        word = (text[error.offset :].split() or [""])[0]
+        length = len(word) if error.offset or error.reason.startswith(f"`{word}`") else None
+        expected = NOTATION if NOTATION not in error.reason else ""
+        raise ValueMistake(error.reason, expected, offset=error.offset, length=length) from error
 
 
 def _reason(decision: Decision) -> str:

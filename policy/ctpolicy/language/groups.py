@@ -75,9 +75,9 @@ class Groups:
             mistakes.tell(where, f"`{name}` is not an address or a group", "the key left out, for any address")
             return
         suggestion = nearest(name, (known for known, group in self.by_name.items() if group.kind in {None, kind}))
-        what = (
-            f"there is no group `{name}`" if is_name(name) else f"`{name}` is neither {kind.value} nor a group's name"
-        )
+        looked_up = " (names are not looked up)" if kind is GroupKind.ADDRESSES else ""
+        neither = f"`{name[:64]}` is neither {kind.value} nor a group's name{looked_up}"
+        what = f"there is no group `{name}`" if is_name(name) else neither
         mistakes.tell(where, what, f"{expected}; or a group's name", suggestion)
 
 

@@ -15,6 +15,7 @@ from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Path, protocol_nam
 from ctpolicy.packetspace.intervals import IntervalSet
 
 PORT_KEYS: Final = ("source-ports", "destination-ports")
+KEYS: Final = frozenset({"paths", "protocol", "source", "destination", *PORT_KEYS, "interfaces", "both-ways"})
 
 _PortsOf = dict[int, IntervalSet]
 
@@ -32,7 +33,9 @@ def match_fields(node: Mapping, values: Values) -> dict[str, Any] | None:
         fields["paths"] = values.members(value, Path)
     if isinstance(value := node.get("both-ways"), Scalar):
         fields["both_ways"] = value.value
-    return None if None in fields.values() else fields
+    if None in fields.values() or node.is_torn or not node.pairs.keys() <= KEYS:
+        return None  # what an unknown key was to narrow is not known, so nothing is said of what is left
+    return fields
 
 
 def _boxes(node: Mapping, values: Values) -> tuple[ProtocolBox, ...] | None:

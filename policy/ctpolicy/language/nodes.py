@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ctpolicy.language.diagnostics import Place
 from ctpolicy.language.source import Source
@@ -51,9 +51,15 @@ class Sequence(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapping(_Node):
-    """Keys and values, in the order of the file. No key is there twice."""
+    """Keys and values, in the order of the file. No key is there twice; `refused` are those that cannot be keys."""
 
     pairs: dict[str, tuple[Scalar, Node]]
+    refused: list[Node] = field(default_factory=list)
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether keys have been refused, so that what is missing may have been meant to be there."""
+        return bool(self.refused)
 
     def get(self, key: str) -> Node | None:
         """The value of a key, if it is there."""

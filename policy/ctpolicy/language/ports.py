@@ -118,6 +118,7 @@ def _check_form(text: str) -> None:
     elif _DIGITS.fullmatch(text) and protocol_number(text) is None and len(text) <= 5 and int(text) <= HIGHEST:
         raise ValueMistake(f"`{text}` is a port without its protocol", EXPECTED, f"tcp/{text}")
     if "," in text:
-        raise ValueMistake(
-            "several ports are written as a list", f"[{', '.join(part.strip() for part in text.split(','))}]"[:80]
-        )
+        protocol = text.partition("/")[0]
+        parts = [part.strip() for part in text.split(",")]
+        several = ", ".join(part if "/" in part else f"{protocol}/{part}" for part in parts)
+        raise ValueMistake("several ports are written as a list", f"[{several}]"[:80])

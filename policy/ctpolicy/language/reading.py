@@ -124,14 +124,17 @@ class _Builder:
         """Wait for the key's value; of a key that cannot be one, or that is there already, forget the value."""
         around.skip = True
         if not isinstance(key, Scalar):
+            mapping.refused.append(key)
             self.mistakes.tell(key, "a list or mapping is not a key", "text before the `:`")
         elif key.value is not None and (name := str(key.value)) in mapping.pairs:
             first = Related(mapping.pairs[name][0].place, "it is here first")
             self.mistakes.tell(key, f"the key `{name[:40]}` is there twice", also=first)
         elif isinstance(key.value, str):
             around.key, around.skip = key, False
-        elif key.value is not None:
-            self.mistakes.tell(key, f"`{key.value}` is not a key", "text before the `:`")
+        else:
+            mapping.refused.append(key)
+            if key.value is not None:
+                self.mistakes.tell(key, f"`{key.value}` is not a key", "text before the `:`")
 
     def _begin(self, event: Any, kind: type[Mapping] | type[Sequence]) -> None:
         self._check_bare(event)
@@ -178,7 +181,7 @@ def _span(event: Any) -> tuple[int, int, int]:
 
 _SYNTAX: Final = {
     "did not find expected alphabetic or numeric character": (
-        "`*` and `&` stand for more in YAML",
+        "a bare `*` or `&` stands for something else in YAML",
         'quotation marks: "*"',
     ),
     "mapping values are not allowed in this context": (
@@ -204,6 +207,7 @@ _AT_ITS_BEGINNING: Final = {
     "found unexpected end of stream",
     "did not find expected ',' or ']'",
     "did not find expected ',' or '}'",
+    "did not find expected alphabetic or numeric character",
 }
 
 

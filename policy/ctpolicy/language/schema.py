@@ -115,6 +115,8 @@ def _tell_unknown_keys(error: ValidationError, node: Node, mistakes: Mistakes) -
 
 def _tell_missing_keys(error: ValidationError, node: Node, mistakes: Mistakes) -> None:
     assert isinstance(node, Mapping)
+    if node.is_torn:
+        return
     missing = [key for key in _value(error) if key not in node.pairs]
     properties = _schema(error).get("properties", {})
     examples = [f"{key}: {_flow(properties[key]['examples'][0])}" for key in missing if key in properties]
@@ -136,8 +138,9 @@ _TYPES: Final = {
 def _wrong_type(error: ValidationError) -> _Message:
     wanted = _value(error) if isinstance(_value(error), list) else [_value(error)]
     examples = [example for example in _schema(error).get("examples", ()) if _type_of(example) in wanted]
-    expected = " or ".join(_TYPES[name] for name in wanted)
-    such_as = f", such as {_flow(examples[0])}" if examples else ""
+    *most, last = [_TYPES[name] for name in wanted]
+    expected = f"{', '.join(most)} or {last}" if most else last
+    such_as = f", such as {_flow(examples[0])}" if examples and wanted != ["boolean"] else ""
     return f"{_kind(error)} does not belong here", expected + such_as, ""
 
 

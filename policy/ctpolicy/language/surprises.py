@@ -28,7 +28,7 @@ _ONLY_ELSEWHERE: Final = re.compile(
 
 _KINDS: Final = {
     "bool": "a truth value",
-    "int": "another number",
+    "int": "a number",
     "float": "a fraction",
     "null": "nothing at all",
     "timestamp": "a date",
@@ -78,7 +78,10 @@ def _mistake(text: str, taken_for: str) -> ValueMistake:
         return ValueMistake(f"`{shown}` is nothing", "a value, or the key left out")
     if taken_for == _KINDS["merge"]:
         return ValueMistake("merge keys (`<<`) are not taken", "the keys written out")
-    remedy = (
-        'true or false, or quotation marks if it is text: "' if taken_for == _KINDS["bool"] else 'quotation marks: "'
-    )
-    return ValueMistake(f"`{shown}` is {taken_for} to some readers of YAML", f'{remedy}{shown}"')
+    message = f"`{shown}` is {taken_for} to some readers of YAML"
+    if taken_for == _KINDS["bool"]:
+        return ValueMistake(message, f'true or false, or quotation marks if it is text: "{shown}"')
+    if re.fullmatch("0+[0-9]+", text):
+        message = f"`{shown}` is another number to some readers of YAML, which take it for octal"
+        return ValueMistake(message, f'a number without leading zeros, or quotation marks: "{shown}"')
+    return ValueMistake(message, f'a plain decimal number, or quotation marks if it is text: "{shown}"')

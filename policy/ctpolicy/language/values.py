@@ -44,9 +44,12 @@ class Values:
     def _address(self, item: Scalar) -> Addresses | None:
         if not isinstance(item.value, str):
             return None
-        if address_forms.looks_like_address(item.value) or "/" in item.value or item.value[:1].isdigit():
+        if address_forms.looks_like_address(item.value) or item.value[:1].isdigit():
             found = self.mistakes.parsed(item, address_forms.parse_addresses)
             return address_forms.addresses_of([found]) if found else None
+        if "/" in item.value:
+            self.mistakes.tell(item, f"`{item.value[:40]}` is not an address", address_forms.EXPECTED)
+            return None
         group = self._group(item, GroupKind.ADDRESSES, address_forms.EXPECTED)
         if group is None or group.addresses is None:
             return None
