@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kernel.namespace import Namespace, make_namespace
 from kernel.oracle import Oracle
@@ -12,6 +13,15 @@ from kernel.oracle import Oracle
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long tests too")
+    parser.addoption("--regenerate", action="store_true", help="write the expected diagnostics anew, for review")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # No deadline for one example: another process on the machine is no fault of what is tested.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("laws", max_examples=50, deadline=None, suppress_health_check=slow)
+    settings.register_profile("soak", max_examples=1000, deadline=None, suppress_health_check=slow)
+    settings.load_profile("soak" if config.getoption("--soak") else "laws")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctpolicy.language.load import load_text
@@ -76,7 +76,7 @@ def hold(oracle: Oracle, policies: int) -> Tally:
     """Try so many policies."""
     tally = Tally()
 
-    @settings(max_examples=policies, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=policies)
     @given(policy_documents(), st.integers(0, 2**32 - 1))
     def law(document: dict[str, object], seed: int) -> None:
         ask(oracle, document, seed, tally)

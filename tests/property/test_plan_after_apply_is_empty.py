@@ -1,0 +1,45 @@
+"""A plan after apply is empty, whatever was live before; so a second apply writes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.language.policy import Policy
+from ctpolicy.nftables.compile import compile_policy
+from ctpolicy.nftables.kernel import Libnftables
+from ctpolicy.plan.plan import plan_policy, plan_removal
+from ctpolicy.testing.strategies import policies
+from kernel.namespace import Namespace
+
+pytestmark = pytest.mark.kernel
+
+# Each example begins with what the one before has left: one more live table that a policy takes the place of.
+ONE_NAMESPACE_FOR_ALL = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=25, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
+@given(several=st.lists(policies(), min_size=1, max_size=2))
+def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) -> None:
+    kernel = Libnftables(namespace.path)
+    for policy in several:
+        apply_plan(plan_policy(policy, kernel.read_table()), kernel)
+        live = kernel.read_table()
+        again = plan_policy(policy, live)
+        assert live == compile_policy(policy)
+        assert not again
+        assert again.document() == {"nftables": []} or again.change is None
+        assert again.entries == ()
+
+
+@settings(max_examples=5, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
+@given(policy=policies())
+def test_after_removal_nothing_of_ours_is_left(namespace: Namespace, policy: Policy) -> None:
+    kernel = Libnftables(namespace.path)
+    apply_plan(plan_policy(policy, kernel.read_table()), kernel)
+    apply_plan(plan_removal(kernel.read_table()), kernel)
+    assert kernel.read_table() is None
+    assert namespace.ruleset() == ""
+    assert not plan_removal(None)
