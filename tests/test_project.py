@@ -112,6 +112,16 @@ def test_set_up_says_so_when_python_is_too_old(tmp_path: Path) -> None:
     assert "needs Python 3.11 or later" in refused.stderr
 
 
+def test_set_up_asks_for_the_tools_that_are_used_and_no_others() -> None:
+    tools = "conntrack ethtool ip ip6tables ipset iptables nft ping socat ss tc tcpdump unshare".split()
+    sources = [path for path in (ROOT / "tests").rglob("*.py") if path.parent != ROOT / "tests"]
+    in_python = "\n".join(path.read_text() for path in sources)
+    in_shell = "\n".join(path.read_text() for path in SCRIPTS if path.name != "install-system-packages")
+    used = {tool for tool in tools if f'"{tool}"' in in_python or re.search(rf"(^|[ '(]){tool} -?[a-z]", in_shell)}
+    asked = set(re.findall(r" has ([a-z]+)$", (ROOT / "tools" / "install-system-packages").read_text(), re.MULTILINE))
+    assert asked == used
+
+
 def test_set_up_does_nothing_when_all_is_there() -> None:
     done = run("tools/install-system-packages", PYTHON=sys.executable)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
