@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ctpolicy.apply.protocol import apply_plan
-from ctpolicy.cli.host import kernel
+from ctpolicy.cli.host import kernel, policy_and_live_table
 from ctpolicy.cli.options import netns, policies, yes
 from ctpolicy.cli.output import may_go_on, print_lines
-from ctpolicy.language.load import load_files
 from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.report import plan_lines
 
@@ -29,13 +28,12 @@ def command(policies: tuple[Path, ...], netns: str | None, yes: bool) -> None:
       sudo ctpolicy apply examples/openshift-worker.yaml
       sudo ctpolicy apply --yes --netns blue examples/openshift-worker.yaml
     """
-    host = kernel(netns)
-    plan = plan_policy(load_files(policies), host.read_table())
+    plan = plan_policy(*policy_and_live_table(policies, netns))
     print_lines(plan_lines(plan))
     if not plan:
         return
     if not may_go_on("Apply this?", yes):
         click.echo("Nothing was changed.")
         return
-    apply_plan(plan, host)
+    apply_plan(plan, kernel(netns))
     click.echo("Applied: the host was read again and is as planned.")

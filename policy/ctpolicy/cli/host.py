@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ctpolicy.cli.options import read_dump
 from ctpolicy.errors import InputError
+from ctpolicy.language.load import load_files
+from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.kernel import Kernel, Libnftables, namespace_path
 from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
@@ -28,3 +32,13 @@ def live_table(netns: str | None, dump: Path | None) -> Table | None:
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
     return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)
+
+
+def policy_and_live_table(
+    policies: Sequence[Path], netns: str | None, dump: Path | None = None
+) -> tuple[Policy, Table | None]:
+    """Both at once: the kernel takes seconds to list a large table, and a policy as long to be read."""
+    with ThreadPoolExecutor(max_workers=1) as other:
+        live = other.submit(live_table, netns, dump)
+        policy = load_files(policies)
+        return policy, live.result()

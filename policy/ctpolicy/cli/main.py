@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -58,6 +59,8 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    # Large policies are many small objects that all stay; looking for garbage among them takes a third of the time.
+    gc.set_threshold(50_000, 20, 100)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,7 +10,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from ctpolicy.nftables.matches import TAKEN_BY_HOST
+from ctpolicy.nftables.matches import DESTINATION_TYPE
+from ctpolicy.nftables.names import TAKEN_BY_HOST
 from ctpolicy.nftables.ruleset import (
     Chain,
     Counter,
@@ -24,7 +25,6 @@ from ctpolicy.nftables.ruleset import (
     Rule,
     Selector,
     SetReference,
-    Symbols,
     Table,
     Verdict,
     VerdictKind,
@@ -155,14 +155,15 @@ class _Way:
         return self._is_in(value, match.operand)
 
     def _fib_holds(self, match: Match) -> bool:
-        words = match.operand.words if isinstance(match.operand, Symbols) else {match.operand}
-        if match.selector != Fib("type", ("daddr",)) or self._packet.path is Path.OUT:
+        if match.selector != DESTINATION_TYPE or self._packet.path is Path.OUT:
             raise _UnknownError
         if self._packet.path is Path.FORWARD:
-            return "unicast" in words
-        if words & TAKEN_BY_HOST.words and not TAKEN_BY_HOST.words <= words:
-            raise _UnknownError  # which of them a packet on path in has, it does not say
-        return TAKEN_BY_HOST.words <= words
+            return self._is_in("unicast", match.operand)
+        # Which of these types a packet on path in has, it does not say.
+        answers = {self._is_in(word, match.operand) for word in TAKEN_BY_HOST}
+        if len(answers) > 1:
+            raise _UnknownError
+        return answers.pop()
 
     def _value(self, selector: Selector) -> int | str | None:
         """The packet's value of a field; None if it has no such field."""
@@ -190,8 +191,6 @@ class _Way:
                 if name not in self._sets:
                     raise _UnknownError
                 return any(_covers(element, value) for element in _near(self._sets[name], value))
-            case Symbols(words):
-                return value in words
         return _covers(operand, value)
 
     def _look_up(self, name: str, value: int | str | None) -> Verdict | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ctpolicy.nftables.asking import FIELDS
 from ctpolicy.nftables.boxes import Box, Hook
+from ctpolicy.nftables.names import TAKEN_BY_HOST, Values
 from ctpolicy.nftables.ruleset import (
     Datatype,
     Fib,
@@ -19,29 +20,28 @@ from ctpolicy.nftables.ruleset import (
     Meta,
     Operand,
     Rule,
-    Symbols,
     Verdict,
     VerdictKind,
     datatype,
 )
 from ctpolicy.packetspace.fields import LOOPBACK, Path
-from ctpolicy.packetspace.interfaces import Interfaces
-from ctpolicy.packetspace.intervals import IntervalSet
 
 DESTINATION_TYPE: Final = Fib("type", ("daddr",))
 
-TAKEN_BY_HOST: Final = Symbols(frozenset({"local", "broadcast", "anycast", "multicast"}))
-"""The types of destinations that this host itself takes: path in. The rest is path forward."""
-
 ON_LOOPBACK: Final = Match(Meta("oifname"), LOOPBACK)
 
-NamedSet = Callable[[Datatype, IntervalSet | Interfaces], Operand]
+NamedSet = Callable[[Datatype, Values], Operand]
 """Makes a named set of these values and refers to it."""
 
 
 def linear_rules(box: Box, hook: Hook, named_set: NamedSet) -> list[Rule]:
     """The rules that send exactly the packets of a box, of whose protocol they are, to its entry's chain."""
-    questions = [*_family(box), *_interfaces(box, hook, named_set), *_fields(box, named_set), *_path(box, hook)]
+    questions = [
+        *_family(box),
+        *_interfaces(box, hook, named_set),
+        *_fields(box, named_set),
+        *_path(box, hook, named_set),
+    ]
     return [Rule((*matches, Verdict(VerdictKind.GOTO, box.chain))) for matches in product(*questions)]
 
 
@@ -72,6 +72,8 @@ def _fields(box: Box, named_set: NamedSet) -> Iterator[list[Match]]:
             yield [Match(selector, values.intervals[0] if len(values) == 1 else named_set(key_type, values))]
 
 
-def _path(box: Box, hook: Hook) -> Iterator[list[Match]]:
+def _path(box: Box, hook: Hook, named_set: NamedSet) -> Iterator[list[Match]]:
+    """By a named set: with an anonymous one a rule, 10,000 entries take 30 s to load, not 3 (Linux 6.18)."""
     if box.paths != hook.paths:
-        yield [Match(DESTINATION_TYPE, TAKEN_BY_HOST, negated=box.paths == {Path.FORWARD})]
+        taken = named_set(Datatype.ADDRESS_TYPE, TAKEN_BY_HOST)
+        yield [Match(DESTINATION_TYPE, taken, negated=box.paths == {Path.FORWARD})]

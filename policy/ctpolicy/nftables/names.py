@@ -18,7 +18,11 @@ OWNER_CHAIN: Final = "made_by_ctpolicy"
 """An empty chain that tells our table from somebody else's of the same name. Not a comment on the table: nft 1.0.6
 loses that in JSON. Not a rule: `nft flush table` would take it."""
 
-Values = IntervalSet | Interfaces
+Values = IntervalSet | Interfaces | tuple[str, ...]
+"""What a named set can be made of: addresses or ports, exact names of interfaces, or nft's own words."""
+
+TAKEN_BY_HOST: Final = ("anycast", "broadcast", "local", "multicast")
+"""The types of destinations that this host itself takes: path in. The rest is path forward."""
 
 _ADDRESS_TYPES: Final = {Family.IPV4: (Datatype.IPV4_ADDRESS, "v4"), Family.IPV6: (Datatype.IPV6_ADDRESS, "v6")}
 
@@ -36,7 +40,7 @@ class SetNames:
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._names: dict[tuple[Datatype, Values], str] = {}
+        self._names: dict[tuple[Datatype, Values], str] = {(Datatype.ADDRESS_TYPE, TAKEN_BY_HOST): "taken_by_host"}
         for by_group in (True, False):
             for entry in policy.entries():
                 self._add_entry(entry, by_group)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from ctpolicy.nftables.names import OWNER_CHAIN, TABLE_FAMILY, TABLE_NAME, SetNames
+from ctpolicy.nftables.names import OWNER_CHAIN, TABLE_FAMILY, TABLE_NAME, SetNames, Values
 from ctpolicy.nftables.ruleset import (
     BaseHook,
     Chain,
@@ -60,13 +60,16 @@ class Parts:
         self._maps[name] = VerdictMap(name, key_type.value, flags, tuple(sorted(elements.items())))
         return Rule((VerdictLookup(selector, name),))
 
-    def named_set(self, type: Datatype, values: IntervalSet | Interfaces) -> SetReference:  # noqa: A002 (nft's word)
-        """Add a set of these addresses or ports, or of these interfaces' exact names; a reference to it."""
+    def named_set(self, type: Datatype, values: Values) -> SetReference:  # noqa: A002 (nft's word)
+        """Add a set of these addresses, ports or words, or of these interfaces' exact names; a reference to it."""
         name = self._set_names.of(type, values)
-        if isinstance(values, Interfaces):
-            self._sets[name] = Set(name, type.value, frozenset(), values.names)
-        else:
-            self._sets[name] = Set(name, type.value, frozenset({"interval"}), values.intervals)
+        match values:
+            case IntervalSet(intervals):
+                self._sets[name] = Set(name, type.value, frozenset({"interval"}), intervals)
+            case Interfaces():
+                self._sets[name] = Set(name, type.value, frozenset(), values.names)
+            case words:
+                self._sets[name] = Set(name, type.value, frozenset(), words)
         return SetReference(name)
 
     def table(self) -> Table:

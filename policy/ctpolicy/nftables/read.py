@@ -31,7 +31,6 @@ from ctpolicy.nftables.ruleset import (
     Set,
     SetReference,
     Statement,
-    Symbols,
     Table,
     Unmodelled,
     Verdict,
@@ -45,6 +44,8 @@ from ctpolicy.nftables.values import parse_element
 Json = dict[str, Any]
 
 _HEADER = {"family", "table", "name", "handle", "type", "map", "flags", "elem"}
+
+_VERDICT_KINDS = {kind.value: kind for kind in VerdictKind}
 
 
 class _NotModelledError(Exception):
@@ -197,13 +198,13 @@ def _known_statement(statement: Json) -> Statement:
 
 
 def _verdict(value: Json) -> Verdict:
-    ((kind, target),) = value.items()
-    match kind, target:
-        case (("jump" | "goto"), {"target": str(chain)}):
-            return Verdict(VerdictKind(kind), chain)
-        case (("accept" | "drop" | "continue" | "return"), None):
-            return Verdict(VerdictKind(kind))
-    raise _NotModelledError
+    ((word, target),) = value.items()
+    kind = _VERDICT_KINDS.get(word)
+    if kind in {VerdictKind.JUMP, VerdictKind.GOTO} and isinstance(target, dict):
+        return Verdict(kind, target["target"])
+    if kind is None or target is not None:
+        raise _NotModelledError
+    return Verdict(kind)
 
 
 def _selector(value: Json) -> Selector:
@@ -223,9 +224,6 @@ def _operand(value: Any, selector: Selector) -> Operand:
     key_type = datatype(selector)
     if key_type is not None:
         return parse_element(value, key_type)
-    match value:
-        case str():
-            return value
-        case {"set": list(words)} if all(isinstance(word, str) for word in words):
-            return Symbols(frozenset(words))
+    if isinstance(value, str):
+        return value
     raise _NotModelledError

@@ -8,8 +8,7 @@ which name all three.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from ctpolicy.nftables.ruleset import (
     BaseHook,
@@ -27,7 +26,6 @@ from ctpolicy.nftables.ruleset import (
     Set,
     SetReference,
     Statement,
-    Symbols,
     Table,
     Unmodelled,
     Verdict,
@@ -38,9 +36,6 @@ from ctpolicy.nftables.ruleset import (
 from ctpolicy.nftables.values import element_json
 
 Json = dict[str, Any]
-
-SYMBOL_ORDER: Final = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast")
-"""The kernel lists the types of addresses in the order of their numbers (linux/rtnetlink.h)."""
 
 
 def load_document(table: Table) -> Json:
@@ -164,8 +159,6 @@ def _operand_json(operand: Operand, selector: Selector) -> Any:
     match operand:
         case SetReference(name):
             return f"@{name}"
-        case Symbols(words):
-            return {"set": in_order(words)}
         case str():
             return operand
     return element_json(operand, known_type(selector))
@@ -176,8 +169,3 @@ def known_type(selector: Selector) -> Datatype:
     key_type = datatype(selector)
     assert key_type is not None, f"{selector} has no values of ours"
     return key_type
-
-
-def in_order(words: Iterable[str]) -> list[str]:
-    """Symbols in the kernel's order."""
-    return sorted(words, key=lambda word: (SYMBOL_ORDER.index(word) if word in SYMBOL_ORDER else 99, word))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ctpolicy.nftables.render_json import in_order, known_type
+from ctpolicy.nftables.render_json import known_type
 from ctpolicy.nftables.ruleset import (
     Chain,
     Counter,
@@ -20,7 +20,6 @@ from ctpolicy.nftables.ruleset import (
     Set,
     SetReference,
     Statement,
-    Symbols,
     Table,
     Unmodelled,
     Verdict,
@@ -127,10 +126,6 @@ def _operand_text(operand: Operand, selector: Selector) -> str:
     match operand:
         case SetReference(name):
             return f"@{name}"
-        case Symbols(words):
-            return f"{{ {', '.join(in_order(words))} }}"
-        case str() if datatype(selector) is None:
-            return operand
         case str():
-            return element_text(operand, Datatype.INTERFACE)
+            return f'"{operand}"' if datatype(selector) is Datatype.INTERFACE else operand
     return element_text(operand, known_type(selector))

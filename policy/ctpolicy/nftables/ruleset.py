@@ -51,10 +51,11 @@ class Datatype(Enum):
     PORT = "inet_service"
     PROTOCOL = "inet_proto"
     INTERFACE = "ifname"
+    ADDRESS_TYPE = "fib_addrtype"
 
 
 Element = Interval | str
-"""Addresses, ports and protocols are intervals of integers; interface names and symbols are text."""
+"""Addresses, ports and protocols are intervals of integers; interface names and types of addresses are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,7 @@ class SetReference:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Symbols:
-    """An anonymous set of nft's own words: `{ local, broadcast }`."""
-
-    words: frozenset[str]
-
-
-Operand = Element | SetReference | Symbols
+Operand = Element | SetReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,4 +234,6 @@ def datatype(selector: Selector) -> Datatype | None:
             return Datatype.PROTOCOL
         case Meta("iifname" | "oifname"):
             return Datatype.INTERFACE
+        case Fib("type", _):
+            return Datatype.ADDRESS_TYPE
     return None

@@ -14,6 +14,7 @@ from ctpolicy.nftables.ruleset import Datatype, Element
 from ctpolicy.packetspace.intervals import Interval, prefix_length
 
 _BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
+_WORDS: Final = {Datatype.INTERFACE, Datatype.ADDRESS_TYPE}
 
 PROTOCOL_WORDS: Final[dict[str, int]] = {
     "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6, "egp": 8,
@@ -57,7 +58,7 @@ def element_json(element: Element, datatype: Datatype) -> Any:
 def element_text(element: Element, datatype: Datatype) -> str:
     """An element as `nft -f` takes it."""
     if isinstance(element, str):
-        return f'"{element}"'
+        return f'"{element}"' if datatype is Datatype.INTERFACE else element
     value = element_json(element, datatype)
     match value:
         case {"prefix": {"addr": address, "len": length}}:
@@ -73,12 +74,14 @@ def parse_element(value: Any, datatype: Datatype) -> Element:
     Raises:
         ValueError: it is not one value, prefix or range of this type.
     """
-    if datatype is Datatype.INTERFACE and isinstance(value, str):
-        return value
+    if datatype in _WORDS:
+        if isinstance(value, str):
+            return value
+        raise ValueError(f"{value!r} is no {datatype.value}")
     match value:
         case {"prefix": {"addr": str(address), "len": int(length)}} if datatype in _BITS:
             return _prefix(_parse_value(address, datatype), length, _BITS[datatype])
-        case {"range": [first, last]} if datatype is not Datatype.INTERFACE:
+        case {"range": [first, last]}:
             return _parse_value(first, datatype), _parse_value(last, datatype)
         case str() | int():
             number = _parse_value(value, datatype)
