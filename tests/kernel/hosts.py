@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
 from typing import Final
 
 from kernel.namespace import Namespace, join, make_namespace
@@ -51,15 +52,54 @@ class Pair:
 
 
 @contextmanager
-def pair() -> Iterator[Pair]:
-    """A pair of hosts, both with the stateful ruleset."""
-    with make_namespace() as here, make_namespace() as there:
-        for host in (here, there):
+def pair(
+    here: Sequence[str] = (f"{HERE_V4}/24", f"{HERE_V6}/64"),
+    there: Sequence[str] = (f"{THERE_V4}/24", f"{THERE_V6}/64"),
+) -> Iterator[Pair]:
+    """A pair of hosts, both with the stateful ruleset, and with these addresses on `eth0`."""
+    with make_namespace() as one, make_namespace() as other:
+        for host in (one, other):
             set_up(host)
-        join(here, there, ("eth0", "eth0"))
-        give_addresses(here, "eth0", f"{HERE_V4}/24", f"{HERE_V6}/64")
-        give_addresses(there, "eth0", f"{THERE_V4}/24", f"{THERE_V6}/64")
-        yield Pair(here, there)
+        join(one, other, ("eth0", "eth0"))
+        give_addresses(one, "eth0", *here)
+        give_addresses(other, "eth0", *there)
+        yield Pair(one, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A client and a server, and a router between them: the client's cable is its `eth1`, the server's its `eth2`."""
+
+    client: Namespace
+    router: Namespace
+    server: Namespace
+
+
+@contextmanager
+def routed(client: Sequence[str], server: Sequence[str], gateways: Sequence[str]) -> Iterator[Routed]:
+    """A routed pair with the stateful ruleset on each host.
+
+    Args:
+        client: the client's addresses with their prefixes, on its `eth0`.
+        server: likewise the server's.
+        gateways: the router's addresses, one in each of those prefixes.
+    """
+    with make_namespace() as asking, make_namespace() as router, make_namespace() as answering:
+        for host in (asking, router, answering):
+            set_up(host)
+        router.write("ipv4/ip_forward", 1)
+        router.write("ipv6/conf/all/forwarding", 1)
+        for host, device, addresses in ((asking, "eth1", client), (answering, "eth2", server)):
+            join(host, router, ("eth0", device))
+            give_addresses(host, "eth0", *addresses)
+            for address in addresses:
+                network = ip_interface(address).network
+                gateway = next(g for g in gateways if ip_address(g) in network)
+                give_addresses(router, device, f"{gateway}/{network.prefixlen}")
+                host.ip(
+                    f"route add {'::/0' if network.version == 6 else '0.0.0.0/0'} via {gateway} metric {len(address)}"
+                )
+        yield Routed(asking, router, answering)
 
 
 def set_up(host: Namespace) -> None:
@@ -81,37 +121,40 @@ def states(host: Namespace) -> dict[str, int]:
     return {item["counter"]["name"]: item["counter"]["packets"] for item in listing["nftables"] if "counter" in item}
 
 
-def udp(client: Namespace, server: Namespace, address: str, port: int, requests: int = 1) -> None:
-    """Requests from one socket, and an answer to each."""
-    domain = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with server.entered():
-        answering = socket.socket(domain, socket.SOCK_DGRAM)
-    with client.entered():
-        asking = socket.socket(domain, socket.SOCK_DGRAM)
-    with answering, asking:
+def udp(client: Namespace, server: Namespace, address: str, port: int, source: str = "", source_port: int = 0) -> None:
+    """A request and its answer.
+
+    Args:
+        client: who asks.
+        server: who answers.
+        address: of the server.
+        port: likewise.
+        source: the client's address; whatever the kernel chooses if empty.
+        source_port: likewise.
+    """
+    with (
+        _socket(server, address, socket.SOCK_DGRAM) as answering,
+        _socket(client, address, socket.SOCK_DGRAM) as asking,
+    ):
         answering.bind((address, port))
-        for one in (answering, asking):
-            one.settimeout(_PATIENCE)
-        for number in range(requests):
-            asking.sendto(b"%d?" % number, (address, port))
-            request, asker = answering.recvfrom(100)
-            answering.sendto(request.replace(b"?", b"!"), asker)
-            assert asking.recv(100) == b"%d!" % number
+        _bind(asking, source, source_port)
+        asking.sendto(b"ask", (address, port))
+        request, asker = answering.recvfrom(100)
+        assert request == b"ask"
+        answering.sendto(b"answer", asker)
+        assert asking.recvfrom(100)[0] == b"answer"
 
 
-def tcp(client: Namespace, server: Namespace, address: str, port: int) -> None:
-    """A connection: request, answer, and an orderly end."""
-    domain = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with server.entered():
-        listening = socket.socket(domain, socket.SOCK_STREAM)
-    with client.entered():
-        asking = socket.socket(domain, socket.SOCK_STREAM)
-    with listening, asking:
+def tcp(client: Namespace, server: Namespace, address: str, port: int, source: str = "") -> None:
+    """A connection: request, answer, and an orderly end. Arguments as for `udp`."""
+    with (
+        _socket(server, address, socket.SOCK_STREAM) as listening,
+        _socket(client, address, socket.SOCK_STREAM) as asking,
+    ):
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        for one in (listening, asking):
-            one.settimeout(_PATIENCE)
         listening.bind((address, port))
         listening.listen()
+        _bind(asking, source, 0)
         asking.connect((address, port))
         answering, _ = listening.accept()
         with answering:
@@ -127,3 +170,15 @@ def tcp(client: Namespace, server: Namespace, address: str, port: int) -> None:
 def ping(host: Namespace, address: str, count: int = 3) -> None:
     """Echo requests, each answered."""
     host.run("ping", "-q", "-i", "0.05", "-c", str(count), "-W", "3", address)
+
+
+def _socket(host: Namespace, address: str, kind: socket.SocketKind) -> socket.socket:
+    with host.entered():
+        opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    opened.settimeout(_PATIENCE)
+    return opened
+
+
+def _bind(asking: socket.socket, source: str, port: int) -> None:
+    if source or port:
+        asking.bind((source, port))
