@@ -80,7 +80,7 @@ class _HookCompiler:
     def __init__(self, hook: Hook, parts: Parts) -> None:
         self._hook = hook
         self._parts = parts
-        self._verdicts: dict[tuple[Box, ...], Verdict] = {}
+        self._verdicts: dict[tuple[str, tuple[Box, ...]], Verdict] = {}
 
     def compile(self, tracks: list[Box], bypasses: list[Box]) -> None:
         """Add everything for these boxes to the table; nothing at all if there are none."""
@@ -183,7 +183,7 @@ class _HookCompiler:
         for box in given:
             if box.is_free(self._hook):
                 return Verdict(VerdictKind.GOTO, box.chain)
-        key = tuple(given)
+        key = (place, tuple(given))
         if key not in self._verdicts:
             entries = {box.entry for box in given}
             name = self._parts.reserve_chain(f"{place}_{entries.pop() if len(entries) == 1 else label}")
