@@ -92,7 +92,9 @@ class Libnftables:
     def _failure(self, status: int, text: str) -> Exception:
         match status:
             case WorkerStatus.NO_LIBRARY:
-                return HostError(f"libnftables cannot be used ({text}). Install it: apt-get install libnftables1.")
+                # The first line: after it the bindings may complain of having been made by halves (pip-nftables 1.0.2).
+                reason = text.partition("\n")[0]
+                return HostError(f"libnftables cannot be used ({reason}). Install it: apt-get install libnftables1.")
             case WorkerStatus.NO_NAMESPACE:
                 return _no_namespace(self._namespace, text)
             case WorkerStatus.REFUSED if "Operation not permitted" in text:

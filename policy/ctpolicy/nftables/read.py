@@ -151,11 +151,15 @@ def _holder(body: Json) -> Set | VerdictMap | Other:
     flags = body.get("flags", [])
     shared = (frozenset([flags] if isinstance(flags, str) else flags), _canonical(_unknown_attributes(body)))
     try:
+        key_type = _type(body)
         if kind == "set":
-            elements = tuple(sorted(parse_element(value, _type(body)) for value in body.get("elem", [])))
-            return Set(body["name"], body["type"], shared[0], elements, shared[1])
-        pairs = sorted((parse_element(key, _type(body)), _verdict(value)) for key, value in body.get("elem", []))
-        return VerdictMap(body["name"], body["type"], shared[0], tuple(pairs), shared[1])
+            elements = tuple(sorted(parse_element(value, key_type) for value in body.get("elem", [])))
+            return Set(body["name"], key_type.value, shared[0], elements, shared[1])
+        pairs = sorted(
+            ((parse_element(key, key_type), _verdict(value)) for key, value in body.get("elem", [])),
+            key=lambda pair: pair[0],
+        )
+        return VerdictMap(body["name"], key_type.value, shared[0], tuple(pairs), shared[1])
     except (_NotModelledError, ValueError, TypeError):
         return Other(kind, body["name"])
 

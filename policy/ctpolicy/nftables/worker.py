@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         else:
             _run(context, sys.stdin.read())
     except _GivenUpError as error:
-        sys.stderr.write(str(error))
+        sys.stderr.write(f"{error}\n")
         return error.status
     return WorkerStatus.DONE
 

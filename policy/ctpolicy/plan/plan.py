@@ -77,7 +77,7 @@ class Plan:
         """The transaction that carries it out, as libnftables JSON."""
         if self.change is not None:
             return transaction(self.change)
-        return removal(self.live) if self.live is not None else {"nftables": []}
+        return removal(self.live) if self.live and not self.desired else {"nftables": []}
 
 
 def plan_policy(policy: Policy, live: Table | None) -> Plan:

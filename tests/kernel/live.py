@@ -1,0 +1,22 @@
+"""A kernel to plan against and to apply to, in a scratch namespace."""
+
+from __future__ import annotations
+
+from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.language.policy import Policy
+from ctpolicy.nftables.kernel import Libnftables
+from ctpolicy.plan.plan import Plan, plan_policy
+from kernel.namespace import Namespace
+
+
+def kernel_of(namespace: Namespace) -> Libnftables:
+    """The kernel of a scratch namespace."""
+    return Libnftables(namespace.path)
+
+
+def apply_in(namespace: Namespace, policy: Policy) -> Plan:
+    """Apply a policy; the plan that was carried out."""
+    kernel = kernel_of(namespace)
+    plan = plan_policy(policy, kernel.read_table())
+    apply_plan(plan, kernel)
+    return plan

@@ -1,0 +1,137 @@
+"""Apply, on the real kernel: only what differs is written, and whatever somebody has done to our table is mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.errors import HostError
+from ctpolicy.nftables.compile import compile_policy
+from ctpolicy.nftables.render_text import text
+from ctpolicy.nftables.ruleset import Table
+from ctpolicy.plan.plan import plan_policy, plan_removal
+from kernel.live import apply_in, kernel_of
+from kernel.namespace import Namespace
+from policies import METRICS, VXLAN, policy
+
+pytestmark = pytest.mark.kernel
+
+TAMPERINGS = {
+    "an element removed": "delete element inet ctpolicy prerouting_tcp_dport { 9100 }",
+    "an element added": "add element inet ctpolicy nodes_v4 { 192.0.2.0/24 }",
+    "an element with another verdict": (
+        "delete element inet ctpolicy prerouting_tcp_dport { 9100 }; "
+        "add element inet ctpolicy prerouting_tcp_dport { 9100 : goto bypass_node-metrics }"
+    ),
+    "a map emptied": "flush map inet ctpolicy output_protocols",
+    "a chain emptied": "flush chain inet ctpolicy prerouting",
+    "a table emptied": "flush table inet ctpolicy",
+    "a rule put first": "insert rule inet ctpolicy prerouting ip saddr 192.0.2.1 drop",
+    "a rule put last": "add rule inet ctpolicy output_tcp drop",
+    "a rule with a match of another kind": "add rule inet ctpolicy output ct state established accept",
+    "a chain added": "add chain inet ctpolicy stranger; add rule inet ctpolicy stranger drop",
+    "a base chain added": "add chain inet ctpolicy late { type filter hook input priority 0; policy drop; }",
+    "a set added": "add set inet ctpolicy strangers { type ipv4_addr; elements = { 192.0.2.1 }; }",
+    "a set of another kind added": "add set inet ctpolicy pairs { type ipv4_addr . inet_service; }",
+    "a counter added": "add counter inet ctpolicy mine",
+    "a priority that is too late": (
+        "flush chain inet ctpolicy prerouting; delete chain inet ctpolicy prerouting; "
+        "add chain inet ctpolicy prerouting { type filter hook prerouting priority -150; }"
+    ),
+    "another policy of a chain": "add chain inet ctpolicy output { policy drop; }",
+    "a base chain without its hook": (
+        "flush chain inet ctpolicy output; delete chain inet ctpolicy output; add chain inet ctpolicy output"
+    ),
+    "a set of our name but of another type": (
+        "flush chain inet ctpolicy prerouting_tcp_dport_node-metrics; flush chain inet ctpolicy output_tcp_sport_node-metrics; "  # noqa: E501
+        "flush chain inet ctpolicy output_tcp_lo_dport_node-metrics; delete set inet ctpolicy nodes_v4; "
+        "add set inet ctpolicy nodes_v4 { type ipv4_addr; }"
+    ),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_apply_mends(tampering: str, namespace: Namespace) -> None:
+    tested = policy(METRICS)
+    apply_in(namespace, tested)
+    namespace.run("nft", TAMPERINGS[tampering])
+    kernel = kernel_of(namespace)
+    assert plan_policy(tested, kernel.read_table()), "the tampering was not seen"
+    apply_in(namespace, tested)
+    assert kernel.read_table() == compile_policy(tested)
+
+
+def test_second_apply_writes_nothing(namespace: Namespace) -> None:
+    apply_in(namespace, policy(METRICS))
+    with_handles = namespace.run("nft", "-a", "list", "ruleset").stdout
+    plan = apply_in(namespace, policy(METRICS))
+    assert not plan
+    assert plan.document() == {"nftables": []}
+    assert namespace.run("nft", "-a", "list", "ruleset").stdout == with_handles
+
+
+def test_counters_of_entries_that_stay_are_kept(namespace: Namespace) -> None:
+    apply_in(namespace, policy("bypass: [{name: web, host-service: tcp/80}]"))
+    namespace.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/80 || true", check=False)
+    before = _packets(kernel_of(namespace).read_table(), "bypass_web")
+    assert before > 0
+    wider = "bypass: [{name: web, host-service: [tcp/80, tcp/8080-8090], peers: 127.0.0.0/8}, {name: b, ports: udp/1}]"
+    apply_in(namespace, policy(wider))
+    assert _packets(kernel_of(namespace).read_table(), "bypass_web") == before
+
+
+def _packets(table: Table | None, chain: str) -> int:
+    assert table is not None
+    found = table.chain(chain)
+    assert found is not None
+    counter = found.rules[0].counter
+    assert counter is not None
+    return counter.packets
+
+
+def test_one_changed_address_is_one_element_each_way(namespace: Namespace) -> None:
+    def peers(last: int) -> str:
+        addresses = ", ".join(f"10.0.{n}.0/25" for n in range(100)) + f", 192.0.2.{last}"
+        return f"bypass: [{{name: web, host-service: tcp/80, peers: [{addresses}]}}]"
+
+    apply_in(namespace, policy(peers(1)))
+    document = apply_in(namespace, policy(peers(9))).document()
+    where = {"family": "inet", "table": "ctpolicy", "name": "web_peers_v4"}
+    assert document["nftables"] == [
+        {"delete": {"element": where | {"elem": ["192.0.2.1"]}}},
+        {"add": {"element": where | {"elem": ["192.0.2.9"]}}},
+    ]
+
+
+def test_remove_takes_our_table_and_no_other(namespace: Namespace) -> None:
+    namespace.load("table inet other { chain c { type filter hook input priority 0; tcp dport 22 accept; }; }")
+    before = namespace.ruleset()
+    apply_in(namespace, policy(VXLAN))
+    kernel = kernel_of(namespace)
+    apply_plan(plan_removal(kernel.read_table()), kernel)
+    assert namespace.ruleset() == before
+    assert not plan_removal(kernel.read_table())
+
+
+def test_a_table_of_our_name_that_is_not_ours_is_left_alone(namespace: Namespace) -> None:
+    namespace.load("table inet ctpolicy { chain c { type filter hook input priority 0; tcp dport 22 accept; }; }")
+    before = namespace.ruleset()
+    live = kernel_of(namespace).read_table()
+    with pytest.raises(HostError, match="nft delete table inet ctpolicy"):
+        plan_policy(policy(VXLAN), live)
+    with pytest.raises(HostError, match="nft delete table inet ctpolicy"):
+        plan_removal(live)
+    assert namespace.ruleset() == before
+
+
+def test_an_empty_table_of_our_name_is_taken_over(namespace: Namespace) -> None:
+    namespace.load("table inet ctpolicy { }")
+    apply_in(namespace, policy(VXLAN))
+    assert kernel_of(namespace).read_table() == compile_policy(policy(VXLAN))
+
+
+def test_what_compile_prints_loads_and_is_what_apply_would_make(namespace: Namespace) -> None:
+    tested = policy(METRICS)
+    for _ in range(2):  # over itself, too
+        namespace.load(text(compile_policy(tested)))
+        assert not plan_policy(tested, kernel_of(namespace).read_table())
