@@ -25,8 +25,8 @@ test: lint ## lint, then every test but the long ones
 demo: setup ## the main job, between two hosts in network namespaces
 	@tools/scratch-namespace examples/demo
 
-bench: setup ## what a packet, a compile, a plan and a start cost; prints ratios, writes JSON to build/
-	tools/scratch-namespace .venv/bin/pytest --bench tests/bench
+bench: setup ## what a packet, a compile, a plan and a start cost, with ratios; JSON in build/
+	PYTHONPATH=tests tools/scratch-namespace .venv/bin/python -m benchmarks
 
 soak: setup ## the laws with a million packets and more
 	tools/scratch-namespace .venv/bin/pytest -n 2 --soak
