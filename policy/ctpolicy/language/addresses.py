@@ -117,7 +117,7 @@ def _prefix(text: str) -> tuple[Family, Interval]:
         raise _not_a_length(address, length, at)
     if int(length) > address.max_prefixlen:
         raise ValueMistake(f"prefix length {length} is above {address.max_prefixlen}", offset=at)
-    network = ipaddress.ip_network((int(address), int(length)) if address.version == 6 else text, strict=False)
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
     if network.network_address != address:
         raise ValueMistake(f"`{text}` has host bits set", "a prefix, or one address", str(network))
     return _family(address), (int(network.network_address), int(network.broadcast_address))

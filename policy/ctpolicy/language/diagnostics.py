@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 from ctpolicy.errors import InputError
@@ -114,8 +115,8 @@ class PolicyError(InputError):
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """The candidate that was probably meant by a word, or nothing if none is near."""
-    found = get_close_matches(word[:64], list(candidates), n=1, cutoff=0.6)
+    """The candidate that was probably meant by a word, or nothing if none of the first thousand is near."""
+    found = get_close_matches(word[:64], list(islice(candidates, 1000)), n=1, cutoff=0.6)
     return found[0] if found else ""
 
 
@@ -145,7 +146,7 @@ def _remedies(diagnostic: Diagnostic) -> list[str]:
 
 def _marked(place: Place) -> list[str]:
     """The line and, below it, a caret and tildes as wide as the span."""
-    if not place.line or not place.text.strip():
+    if not place.line or not place.text or place.text.isspace():
         return []
     at = place.column - 1
     start = max(0, at - _LEAD) if len(place.text) > WIDEST_LINE else 0

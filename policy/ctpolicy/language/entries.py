@@ -55,7 +55,7 @@ def _kind(node: Mapping, mistakes: Mistakes) -> str | None:
     kinds = ", ".join(KINDS)
     if not present and not node.is_torn:
         unknown = [key for key in node.pairs if key not in (*EVERYWHERE, *_OTHER_KEYS)]
-        if not any(nearest(key, KINDS) for key in unknown):  # else the schema's stage says what was probably meant
+        if not any(nearest(key, KINDS) for key in unknown[:5]):  # else the schema's stage says what was probably meant
             mistakes.tell(_anchor(node), "this entry does not say what traffic it is about", f"one of {kinds}")
     for extra in present[1:]:
         message = f"this entry is `{present[0]}` already, so it cannot be `{extra}` too"

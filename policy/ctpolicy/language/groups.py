@@ -8,7 +8,7 @@ from enum import Enum
 
 from ctpolicy.language.addresses import EXPECTED as EXPECTED_ADDRESSES
 from ctpolicy.language.addresses import addresses_of, load_list, looks_like_address, parse_addresses
-from ctpolicy.language.diagnostics import Related, nearest
+from ctpolicy.language.diagnostics import Related
 from ctpolicy.language.mistakes import Mistakes, Placed
 from ctpolicy.language.names import is_name, name_mistake
 from ctpolicy.language.nodes import Mapping, Node, Scalar, scalars
@@ -74,7 +74,9 @@ class Groups:
         if kind is GroupKind.ADDRESSES and name in {"any", "all"}:
             mistakes.tell(where, f"`{name}` is not an address or a group", "the key left out, for any address")
             return
-        suggestion = nearest(name, (known for known, group in self.by_name.items() if group.kind in {None, kind}))
+        suggestion = mistakes.nearest(
+            name, (known for known, group in self.by_name.items() if group.kind in {None, kind})
+        )
         looked_up = " (names are not looked up)" if kind is GroupKind.ADDRESSES else ""
         neither = f"`{name[:64]}` is neither {kind.value} nor a group's name{looked_up}"
         what = f"there is no group `{name}`" if is_name(name) else neither

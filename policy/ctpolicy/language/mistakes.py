@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
-from ctpolicy.language.diagnostics import Diagnostic, Place, Related
+from ctpolicy.language.diagnostics import Diagnostic, Place, Related, nearest
 from ctpolicy.language.nodes import Scalar
 
 Value = TypeVar("Value")
@@ -42,8 +42,11 @@ class ValueMistake(ValueError):  # noqa: N818 (the author's mistake, told as a d
         self.length = length
 
 
-MOST_KEPT: Final = 1000
+MOST_KEPT: Final = 500
 """Mistakes of one stage that are kept, lest a hostile file fill the memory; more are counted."""
+
+MOST_SUGGESTED: Final = 100
+"""Mistakes of one stage for which something like the wrong word is looked for."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,10 @@ class Mistakes:
         """Note a mistake at a place."""
         place = where if isinstance(where, Place) else where.place
         self.add(Diagnostic(place, message, expected, suggestion, also))
+
+    def nearest(self, word: str, candidates: Iterable[str]) -> str:
+        """What was probably meant by a word; not looked for any more after many mistakes, because looking is slow."""
+        return nearest(word, candidates) if self.count < MOST_SUGGESTED else ""
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Note a mistake."""

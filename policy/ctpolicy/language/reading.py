@@ -21,7 +21,7 @@ from ctpolicy.language.surprises import plain_value
 DEEPEST: Final = 20
 """Levels of nesting; the language has six."""
 
-MOST_NODES: Final = 400_000
+MOST_NODES: Final = 200_000
 """Keys, values and lists of one file; 10,000 entries have about 100,000."""
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -106,7 +106,13 @@ class _Builder:
         """Place a node where the document has come to: as the root, an item, a key, or a key's value."""
         self.nodes += 1
         if self.nodes > MOST_NODES:
-            raise _TooMuchError(Diagnostic(node.place, f"there are more than {MOST_NODES} values", "smaller files"))
+            raise _TooMuchError(
+                Diagnostic(
+                    node.place,
+                    f"there are more than {MOST_NODES} values",
+                    "several files, or `file:` for a long list of addresses",
+                )
+            )
         if not self.open:
             self.root = node
             return

@@ -108,7 +108,7 @@ def _tell_unknown_keys(error: ValidationError, node: Node, mistakes: Mistakes) -
     free = [key for key in known if key not in node.pairs]
     for name, key, _ in node:
         if name not in known:
-            suggestion = nearest(name, free)
+            suggestion = mistakes.nearest(name, free)
             expected = "" if suggestion else "one of " + ", ".join(free or known)
             mistakes.tell(key, f"`{name[:40]}` is not a key of {_called(error)}", expected, suggestion)
 
