@@ -27,6 +27,10 @@ NETWORKS = st.one_of(
 @example("0x1.2.3.4")
 @example("1.2.3.4 ")
 @example("10.0.0.1/8")
+@example("10.0.0.1-10.0.0.9")
+@example("10.0.0.9-10.0.0.1")
+@example("10.0.0.0-10.0.0.0/32")
+@example("::-1.2.3.4")
 def test_quick_implies_careful(text: str) -> None:
     quick = _quickly(text)
     if quick is not None:

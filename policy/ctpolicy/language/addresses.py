@@ -87,14 +87,16 @@ def _quickly(text: str) -> tuple[Family, Interval] | None:
     glibc's and musl's inet_pton take nothing that `ipaddress` refuses: no octal, no missing parts, no zones.
     """
     address, slash, length = text.partition("/")
-    family, bits = (Family.IPV6, 128) if ":" in address else (Family.IPV4, 32)
+    left, dash, right = address.partition("-")
+    family, bits = (Family.IPV6, 128) if ":" in left else (Family.IPV4, 32)
     try:
-        first = int.from_bytes(inet_pton(AF_INET6 if bits == 128 else AF_INET, address))
+        first = int.from_bytes(inet_pton(AF_INET6 if bits == 128 else AF_INET, left))
+        last = int.from_bytes(inet_pton(AF_INET6 if bits == 128 else AF_INET, right)) if dash else first
     except (OSError, ValueError):
         return None
     if not slash:
-        return family, (first, first)
-    if not _LENGTH.fullmatch(length) or int(length) > bits:
+        return (family, (first, last)) if first <= last else None
+    if dash or not _LENGTH.fullmatch(length) or int(length) > bits:
         return None
     hosts = (1 << (bits - int(length))) - 1
     return None if first & hosts else (family, (first, first | hosts))
