@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,6 @@ def test_layers_are_few_and_apart(given_intervals: set[Interval]) -> None:
     found = layers(given_intervals)
     assert sorted(interval for layer in found for interval in layer) == sorted(given_intervals)
     for layer in found:
-        assert all(one[1] < other[0] for one, other in zip(layer, layer[1:], strict=False))
+        assert all(one[1] < other[0] for one, other in pairwise(layer))
     deepest = max((sum(first <= at <= last for first, last in given_intervals) for at in range(81)), default=0)
     assert len(found) == deepest

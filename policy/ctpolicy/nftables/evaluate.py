@@ -74,31 +74,40 @@ class _UnknownError(Exception):
 
 
 def trace(table: Table, packet: Packet) -> Trace:
-    """The way of a packet through a table."""
-    way = _Way(table, packet)
-    try:
-        for chain in _base_chains(table, packet):
-            way.walk(chain)
-    except _UnknownError:
-        return Trace(None, tuple(way.steps))
-    return Trace(way.untracked, tuple(way.steps))
+    """The way of one packet through a table; for many packets, keep a Tracer."""
+    return Tracer(table).trace(packet)
 
 
-def _base_chains(table: Table, packet: Packet) -> list[Chain]:
-    hook = "output" if packet.path is Path.OUT else "prerouting"
-    entered = [
-        (chain.hook.priority, chain.name, chain)
-        for chain in table.chains
-        if chain.hook and chain.hook.hook == hook and chain.hook.priority < CONNTRACK_PRIORITY
-    ]
-    return [chain for _, _, chain in sorted(entered, key=lambda entry: entry[:2])]
+class Tracer:
+    """A table whose objects can be found by name, for following many packets."""
+
+    def __init__(self, table: Table) -> None:
+        self.chains = {chain.name: chain for chain in table.chains}
+        self.sets = {named.name: named.elements for named in table.sets}
+        self.maps = {named.name: named.elements for named in table.maps}
+        entered = [chain for chain in table.chains if chain.hook and chain.hook.priority < CONNTRACK_PRIORITY]
+        self._base = sorted(entered, key=lambda chain: (chain.hook.priority if chain.hook else 0, chain.name))
+
+    def trace(self, packet: Packet) -> Trace:
+        """The way of a packet."""
+        way = _Way(self, packet)
+        try:
+            for chain in self._base_chains(packet):
+                way.walk(chain)
+        except _UnknownError:
+            return Trace(None, tuple(way.steps))
+        return Trace(way.untracked, tuple(way.steps))
+
+    def _base_chains(self, packet: Packet) -> list[Chain]:
+        hook = "output" if packet.path is Path.OUT else "prerouting"
+        return [chain for chain in self._base if chain.hook and chain.hook.hook == hook]
 
 
 class _Way:
-    def __init__(self, table: Table, packet: Packet) -> None:
-        self._chains = {chain.name: chain for chain in table.chains}
-        self._sets = {named.name: named.elements for named in table.sets}
-        self._maps = {named.name: named.elements for named in table.maps}
+    def __init__(self, tracer: Tracer, packet: Packet) -> None:
+        self._chains = tracer.chains
+        self._sets = tracer.sets
+        self._maps = tracer.maps
         self._packet = packet
         self.steps: list[Step] = []
         self.untracked = False

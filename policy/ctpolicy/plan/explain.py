@@ -9,7 +9,8 @@ from typing import Any
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.evaluate import Step, Trace, trace
+from ctpolicy.nftables.evaluate import Step, Trace, Tracer
+from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.packet import Packet
@@ -33,15 +34,15 @@ class Explanation:
 
 def explain_policy(packet: Packet, policy: Policy) -> tuple[Explanation, Explanation]:
     """What a policy and the rules that it compiles to say of a packet, and of its answer."""
-    meaning, table = Meaning.of(policy), compile_policy(policy)
-    there, back = (Explanation(p, meaning.decide(p), trace(table, p)) for p in (packet, packet.reverse()))
+    meaning, tracer = Meaning.of(policy), Tracer(compile_policy(policy))
+    there, back = (Explanation(p, meaning.decide(p), tracer.trace(p)) for p in (packet, packet.reverse()))
     return there, back
 
 
 def explain_table(packet: Packet, live: Table | None) -> tuple[Explanation, Explanation]:
     """What our live table says of a packet, and of its answer."""
-    table = live or Table("inet", "ctpolicy")
-    there, back = (Explanation(p, None, trace(table, p)) for p in (packet, packet.reverse()))
+    tracer = Tracer(live or Table(TABLE_FAMILY, TABLE_NAME))
+    there, back = (Explanation(p, None, tracer.trace(p)) for p in (packet, packet.reverse()))
     return there, back
 
 

@@ -10,7 +10,7 @@ from ctpolicy.errors import HostError
 from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.nftables.change import Change, difference, is_ours
 from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.evaluate import trace
+from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.transaction import removal, transaction
@@ -117,19 +117,20 @@ def _entry_changes(policy: Policy, live: Table | None, desired: Table) -> Iterat
     before = entry_ways(live) if live else {}
     after = entry_ways(desired)
     entries = {entry.name: entry for entry in policy.entries()}
+    tracers = Tracer(live or Table(desired.family, desired.name)), Tracer(desired)
     for key in sorted(before.keys() | after.keys()):
         role, name = key
         if key not in after:
             yield EntryChange(name, role, Turn.REMOVED)
         elif before.get(key) != after[key]:
             turn = Turn.CHANGED if key in before else Turn.ADDED
-            yield EntryChange(name, role, turn, _witness(entries[name], live, desired))
+            yield EntryChange(name, role, turn, _witness(entries[name], *tracers))
 
 
-def _witness(entry: Entry, live: Table | None, desired: Table) -> Witness | None:
+def _witness(entry: Entry, live: Tracer, desired: Tracer) -> Witness | None:
     """The first of an entry's sample packets that is decided differently."""
     for packet in sample_packets(entry):
-        after = trace(desired, packet).untracked
-        if after is not None and after != (trace(live, packet).untracked if live else False):
+        after = desired.trace(packet).untracked
+        if after is not None and after != live.trace(packet).untracked:
             return Witness(packet, after)
     return None

@@ -19,39 +19,49 @@ _SOMEBODY: Final = {Family.IPV4: int(IPv4Address("192.0.2.1")), Family.IPV6: int
 _EPHEMERAL_PORT: Final = 40000
 
 
+_SAMPLES: Final = 16
+"""Packets from one leg, at the ends of as many of its intervals: more would take long where no witness is found."""
+
+
 def sample_packets(entry: Entry) -> Iterator[Packet]:
-    """A packet from each leg of an entry, an ordinary one where the leg leaves a choice."""
+    """Packets from each leg of an entry, at the ends of its intervals, and ordinary ones where it leaves a choice."""
     for leg in legs(entry):
-        packet = _sample(leg)
-        if packet is not None:
-            yield packet
+        choices = max(map(len, (leg.source, leg.destination, leg.source_ports, leg.destination_ports)))
+        for turn in range(min(2 * choices, _SAMPLES)):
+            packet = _sample(leg, turn)
+            if packet is not None:
+                yield packet
 
 
-def _sample(leg: Leg) -> Packet | None:
+def _sample(leg: Leg, turn: int) -> Packet | None:
     protocol = 6 if leg.protocol is None else leg.protocol
     has_ports = protocol in PROTOCOLS_WITH_PORTS
     try:
         return Packet(
             leg.path,
             protocol,
-            _address(leg.source, leg.family, 0),
-            _address(leg.destination, leg.family, 1),
-            _port(leg.source_ports) if has_ports else None,
-            _port(leg.destination_ports) if has_ports else None,
+            _address(leg.source, leg.family, turn, _SOMEBODY[leg.family]),
+            _address(leg.destination, leg.family, turn, _SOMEBODY[leg.family] + 1),
+            _port(leg.source_ports, turn) if has_ports else None,
+            _port(leg.destination_ports, turn) if has_ports else None,
             _interface(leg.interfaces, leg.path),
         )
     except ValueError:
         return None  # a box that holds no real packet, such as an extension header of IPv6
 
 
-def _address(values: IntervalSet, family: Family, offset: int) -> Address:
-    ordinary = _SOMEBODY[family] + offset
-    value = ordinary if values == IntervalSet.full(family.bits) else values.intervals[0][0]
+def _address(values: IntervalSet, family: Family, turn: int, ordinary: int) -> Address:
+    value = ordinary if values == IntervalSet.full(family.bits) else _end(values, turn)
     return IPv4Address(value) if family is Family.IPV4 else IPv6Address(value)
 
 
-def _port(values: IntervalSet) -> int:
-    return _EPHEMERAL_PORT if values == IntervalSet.full(PORT_BITS) else values.intervals[0][0]
+def _port(values: IntervalSet, turn: int) -> int:
+    return _EPHEMERAL_PORT if values == IntervalSet.full(PORT_BITS) else _end(values, turn)
+
+
+def _end(values: IntervalSet, turn: int) -> int:
+    """The first and last member of each interval in turn."""
+    return values.intervals[turn // 2 % len(values)][turn % 2]
 
 
 def _interface(interfaces: Interfaces, path: Path) -> str:

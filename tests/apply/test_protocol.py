@@ -1,0 +1,147 @@
+"""The protocol of apply, against a kernel that fails in every way: the old state, the new one, or exit status 4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.errors import (
+    CtpolicyError,
+    DeadlineError,
+    HostError,
+    InconsistentError,
+    KernelCrashError,
+    NotAppliedError,
+)
+from ctpolicy.nftables.kernel import RefusedError
+from ctpolicy.nftables.render_json import Json
+from ctpolicy.nftables.ruleset import Table
+from ctpolicy.plan.plan import Plan, plan_policy, plan_removal
+from policies import METRICS, VXLAN, policy, table
+
+OLD, NEW, NEITHER = table(VXLAN), table(METRICS), table("bypass: [{name: web, host-service: tcp/80}]")
+
+Happening = Callable[["ScriptedKernel"], None]
+
+
+class ScriptedKernel:
+    """A kernel to which, at each commit, the next of its happenings happens."""
+
+    def __init__(self, live: Table | None, *happenings: Happening) -> None:
+        self.live = live
+        self.unreadable = False
+        self._happenings = list(happenings)
+        self.commits: list[Json] = []
+
+    def read_table(self) -> Table | None:
+        if self.unreadable:
+            raise HostError("Cannot read.")
+        return self.live
+
+    def commit(self, document: Json) -> None:
+        self.commits.append(document)
+        self._happenings.pop(0)(self)
+
+
+def becomes(after: Table | None, failure: CtpolicyError | None = None) -> Happening:
+    """The live table becomes this one, and then the call fails, if there is a failure."""
+
+    def happen(kernel: ScriptedKernel) -> None:
+        kernel.live = after
+        if failure:
+            raise failure
+
+    return happen
+
+
+def stays(failure: CtpolicyError | None = None) -> Happening:
+    """Nothing changes."""
+
+    def happen(_: ScriptedKernel) -> None:
+        if failure:
+            raise failure
+
+    return happen
+
+
+def goes_blind(kernel: ScriptedKernel) -> None:
+    kernel.unreadable = True
+
+
+CRASH, HANG, REFUSAL = KernelCrashError("It died."), DeadlineError("It hung."), RefusedError("It said no.")
+
+
+def _plan() -> Plan:
+    return plan_policy(policy(METRICS), OLD)
+
+
+def test_a_plan_is_carried_out_in_one_commit() -> None:
+    kernel = ScriptedKernel(OLD, becomes(NEW))
+    apply_plan(_plan(), kernel)
+    assert kernel.commits == [_plan().document()]
+
+
+def test_nothing_to_do_commits_nothing_and_reads_nothing() -> None:
+    kernel = ScriptedKernel(NEW)
+    kernel.unreadable = True
+    apply_plan(plan_policy(policy(METRICS), NEW), kernel)
+    assert not kernel.commits
+
+
+@pytest.mark.parametrize("failure", [CRASH, HANG])
+def test_a_commit_that_succeeded_although_the_child_died_is_done(failure: CtpolicyError) -> None:
+    apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEW, failure)))
+
+
+@pytest.mark.parametrize("failure", [CRASH, HANG, REFUSAL, None])
+def test_a_commit_that_did_nothing_is_told_as_not_applied(failure: CtpolicyError | None) -> None:
+    kernel = ScriptedKernel(OLD, stays(failure))
+    with pytest.raises(NotAppliedError, match="read again and is as it was") as told:
+        apply_plan(_plan(), kernel)
+    assert told.value.exit_status == 3
+    assert kernel.live == OLD
+
+
+@pytest.mark.parametrize("failure", [CRASH, HANG, None])
+def test_a_commit_that_did_something_else_is_put_back(failure: CtpolicyError | None) -> None:
+    kernel = ScriptedKernel(OLD, becomes(NEITHER, failure), becomes(OLD))
+    with pytest.raises(NotAppliedError, match="read again and is as it was"):
+        apply_plan(_plan(), kernel)
+    assert len(kernel.commits) == 2
+
+
+@pytest.mark.parametrize("second", [stays(CRASH), stays(HANG), stays(REFUSAL), stays(), becomes(NEW)])
+def test_a_host_that_could_not_be_put_back_is_told_as_inconsistent(second: Happening) -> None:
+    with pytest.raises(InconsistentError, match="nft delete table inet ctpolicy") as told:
+        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), second))
+    assert told.value.exit_status == 4
+
+
+def test_a_put_back_that_crashed_but_worked_is_believed_once_it_was_looked_at() -> None:
+    with pytest.raises(NotAppliedError):
+        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), becomes(OLD, CRASH)))
+
+
+def test_a_host_that_cannot_be_read_again_is_inconsistent() -> None:
+    with pytest.raises(InconsistentError, match="could not be read again"):
+        apply_plan(_plan(), ScriptedKernel(OLD, goes_blind))
+
+
+def test_a_first_apply_that_went_wrong_leaves_no_table() -> None:
+    kernel = ScriptedKernel(None, becomes(NEITHER), becomes(None))
+    with pytest.raises(NotAppliedError):
+        apply_plan(plan_policy(policy(METRICS), None), kernel)
+    assert list(kernel.commits[1]["nftables"][0]) == ["delete"]
+
+
+def test_no_privilege_is_told_as_such_and_nothing_is_read() -> None:
+    denied = HostError("Run this as root.")
+    with pytest.raises(HostError, match="as root"):
+        apply_plan(_plan(), ScriptedKernel(OLD, stays(denied)))
+
+
+def test_a_removal_that_left_the_table_is_not_applied() -> None:
+    with pytest.raises(NotAppliedError):
+        apply_plan(plan_removal(OLD), ScriptedKernel(OLD, stays(REFUSAL)))
