@@ -1,0 +1,30 @@
+"""`make bench`: what a packet, a compile, a plan and a start cost. Exits with 1 if a limit is missed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.commands import measure_compile, measure_plan, measure_start
+from benchmarks.measuring import save, show
+from benchmarks.packet_cost import measure_ports, measure_prefixes
+
+REPORT = Path("build/benchmarks.json")
+
+
+def main() -> int:
+    measurements = [
+        *measure_start(),
+        *measure_plan(),
+        *measure_compile(),
+        *measure_ports(),
+        *measure_prefixes(),
+    ]
+    show(measurements)
+    save(measurements, REPORT)
+    print(f"\n{REPORT} has all of this.")
+    return 1 if any(measurement.is_missed for measurement in measurements) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
