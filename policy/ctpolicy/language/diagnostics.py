@@ -116,7 +116,9 @@ class PolicyError(InputError):
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """The candidate that was probably meant by a word, or nothing if none of the first thousand is near."""
-    found = get_close_matches(word[:64], list(islice(candidates, 1000)), n=1, cutoff=0.6)
+    known = list(islice(candidates, 1000))
+    longer = [candidate for candidate in known if len(word) > 2 and candidate.startswith(word)]
+    found = longer or get_close_matches(word[:64], known, n=1, cutoff=0.6)
     return found[0] if found else ""
 
 

@@ -45,6 +45,8 @@ def understand(trees: Sequence[Mapping], mistakes: Mistakes, *, complete: bool, 
     expectations = list(_expectations(trees, mistakes))
     if mistakes.count or not sound:
         return None
+    counts = {**{section: len(found) for section, found in entries.items()}, "expect": len(expectations)}
+    assert counts == {key: len(list(_items(trees, key))) for key in counts}, "nothing is dropped without a word"
     policy = Policy(
         name=" + ".join(dict.fromkeys(_texts(trees, "name"))),
         bypass=_sorted(entries["bypass"]),

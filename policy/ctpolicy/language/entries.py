@@ -77,7 +77,7 @@ def _check_keys(node: Mapping, kind: str, mistakes: Mistakes) -> None:
     for key, place, _ in node:
         if key in _OTHER_KEYS and key not in KINDS[kind]:
             theirs = ", ".join(name for name, keys in KINDS.items() if key in keys)
-            expected = _inside_match(key) if kind == "match" else f"of such keys {', '.join(KINDS[kind])}"
+            expected = _inside_match(key) if kind == "match" else " or ".join(KINDS[kind])
             mistakes.tell(place, f"`{key}` does not go with `{kind}`, but with {theirs}", expected)
 
 

@@ -26,7 +26,7 @@ def tunnel(node: Node, mistakes: Mistakes) -> ProtocolPorts | None:
     elif isinstance(protocol, Scalar):
         number = mistakes.parsed(protocol, parse_protocol)
         return _on_port(node, None if number is None else ProtocolPorts(number), port, mistakes)
-    elif preset is None and protocol is None:
+    elif preset is None and protocol is None and node.pairs.keys() <= {"port"}:  # else a key is misspelt, and told
         mistakes.tell(
             node, "this overlay is neither a preset nor a protocol", "{preset: vxlan, port: 4788} or the like"
         )

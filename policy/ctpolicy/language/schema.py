@@ -117,9 +117,12 @@ def _tell_missing_keys(error: ValidationError, node: Node, mistakes: Mistakes) -
     assert isinstance(node, Mapping)
     if node.is_torn:
         return
-    missing = [key for key in _value(error) if key not in node.pairs]
-    properties = _schema(error).get("properties", {})
-    examples = [f"{key}: {_flow(properties[key]['examples'][0])}" for key in missing if key in properties]
+    known = _schema(error).get("properties", {})
+    misspelt = [key for key in node.pairs if key not in known]
+    missing = [key for key in _value(error) if key not in node.pairs and not mistakes.nearest(key, misspelt)]
+    if not missing:
+        return  # what is misspelt is told as an unknown key
+    examples = [f"{key}: {_flow(known[key]['examples'][0])}" for key in missing if key in known]
     mistakes.tell(node, f"{_called(error)} has no `{'` and no `'.join(missing)}`", f"`{'`, `'.join(examples)}`")
 
 
