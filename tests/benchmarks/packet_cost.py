@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from benchmarks.measuring import Measurement, least
-from benchmarks.sending import BATCH, Sender, stay_on_one_processor
+from benchmarks.sending import BATCH, Sender, best_clock, stay_on_one_processor
 from ctpolicy.language.load import load_text
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_text import text
@@ -41,7 +41,7 @@ table inet sink {
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Variant:
     """A ruleset, the packets that it is measured with, and how many of them in one run."""
 
@@ -111,16 +111,13 @@ def measure_prefixes() -> list[Measurement]:
 def _measure(group: str, variants: Sequence[Variant]) -> list[Measurement]:
     stay_on_one_processor()
     with ExitStack() as stack:
-        runs: dict[str, Callable[[], float]] = {}
-        checks: list[Callable[[], None]] = []
-        for variant in variants:
-            namespace = stack.enter_context(Namespace())
-            sender = _furnish(namespace, variant)
-            runs[variant.name] = partial(sender.send, variant.batches)
-            checks.append(partial(_check_all_arrived, namespace, sender))
+        hosts = {variant: stack.enter_context(Namespace()) for variant in variants}
+        senders = {variant: _furnish(namespace, variant) for variant, namespace in hosts.items()}
+        clock = best_clock(senders[variants[0]])
+        runs = {variant.name: partial(sender.send, variant.batches, clock) for variant, sender in senders.items()}
         costs = least(ROUNDS, runs)
-        for check in checks:
-            check()
+        for variant, sender in senders.items():
+            _check_all_arrived(hosts[variant], sender)
     yardstick = costs[_ONE_RULE]
     return [Measurement(group, v.name, costs[v.name], "ns", costs[v.name] / yardstick, v.limit) for v in variants]
 
