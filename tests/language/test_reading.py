@@ -92,9 +92,10 @@ def test_acknowledged_traffic_may_be_bypassed() -> None:
     assert policy.bypass[0].acknowledge == "filtered on the switch"
 
 
-def test_protocols_may_be_numbers() -> None:
-    policy = load_text(HEAD + "bypass: [{name: a, ports: [47, '115']}]\n")
-    assert policy == load_text(HEAD + "bypass: [{name: a, ports: [gre, l2tp]}]\n")
+def test_protocols_may_be_numbers_where_no_port_can_be_meant() -> None:
+    policy = load_text(HEAD + "bypass: [{name: a, match: {protocol: 47}}, {name: b, overlay: {protocol: '115'}}]\n")
+    by_name = "bypass: [{name: a, match: {protocol: gre}}, {name: b, overlay: {protocol: l2tp}}]\n"
+    assert policy == load_text(HEAD + by_name)
 
 
 def test_merging_policies_with_one_name_twice_is_refused() -> None:

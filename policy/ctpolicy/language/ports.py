@@ -115,7 +115,8 @@ def _check_form(text: str) -> None:
     elif found := _OTHER_MARK.fullmatch(text):
         if found[1] in PROTOCOL_NUMBERS:
             raise ValueMistake("a `/` stands between protocol and port", EXPECTED, f"{found[1]}/{found[2]}")
-    elif _DIGITS.fullmatch(text) and protocol_number(text) is None and len(text) <= 5 and int(text) <= HIGHEST:
+    elif _DIGITS.fullmatch(text) and len(text) <= 5 and int(text) <= HIGHEST:
+        # Up to 255 it could be an IP protocol too, which nobody means who writes `ports: 53`; `match` takes those.
         raise ValueMistake(f"`{text}` is a port without its protocol", EXPECTED, f"tcp/{text}")
     if "," in text:
         protocol = text.partition("/")[0]

@@ -68,7 +68,8 @@ _PORTS: Final = (
     "50-60", "53-53", "4780-4800", "4789-4790", "1-1023", "0-1023", "1024-65535", "9000-9200", "9100-9300", "0-65535",
 )  # fmt: skip
 _WITH_PORTS: Final = ("tcp", "udp", "sctp", "dccp", "udplite")
-_WITHOUT_PORTS: Final = ("icmp", "icmpv6", "gre", "esp", "ipip", "vrrp", "89", "200", "255")
+_NAMED_WITHOUT_PORTS: Final = ("icmp", "icmpv6", "gre", "esp", "ipip", "vrrp")
+_WITHOUT_PORTS: Final = (*_NAMED_WITHOUT_PORTS, "89", "200", "255")
 _NAMES: Final = (
     "udp",
     "ct",
@@ -153,7 +154,7 @@ def _ports() -> st.SearchStrategy[str]:
 
 def _service() -> st.SearchStrategy[str]:
     with_ports = st.tuples(st.sampled_from(_WITH_PORTS), _ports()).map("/".join)
-    return st.one_of(with_ports, with_ports, with_ports, st.sampled_from(_WITHOUT_PORTS))
+    return st.one_of(with_ports, with_ports, with_ports, st.sampled_from(_NAMED_WITHOUT_PORTS))
 
 
 def _services(groups: Mapping[str, Any] | None = None) -> st.SearchStrategy[Any]:
