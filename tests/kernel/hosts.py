@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,8 +112,21 @@ def set_up(host: Namespace) -> None:
 
 
 def give_addresses(host: Namespace, device: str, *addresses: str) -> None:
-    """Give a device its addresses, and bring it up."""
+    """Give a device, whose cable is laid, its addresses, and wait until it carries packets.
+
+    A veth device is operational a little after it was set up: a packet that is sent before is lost. Devices without a
+    carrier, such as lo and vxlan, are of unknown state.
+    """
     host.ip(*(f"address add {address} dev {device}" for address in addresses), f"link set {device} up")
+    deadline = time.monotonic() + _PATIENCE
+    while not _carries_packets(host, device):
+        assert time.monotonic() < deadline, host.run("ip", "address", "show", "dev", device).stdout
+        time.sleep(0.01)
+
+
+def _carries_packets(host: Namespace, device: str) -> bool:
+    (link,) = json.loads(host.run("ip", "-j", "address", "show", "dev", device).stdout)
+    return link["operstate"] in {"UP", "UNKNOWN"} and not any(address.get("tentative") for address in link["addr_info"])
 
 
 def states(host: Namespace) -> dict[str, int]:

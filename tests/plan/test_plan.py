@@ -111,7 +111,7 @@ def test_a_large_plan_is_cut_and_says_how_much_is_left() -> None:
     entries = "\n".join(f"  - {{name: e{n}, host-service: tcp/{1000 + n}}}" for n in range(200))
     lines = list(plan_lines(plan_policy(policy(f"bypass:\n{entries}"), None)))
     assert len(lines) < 200
-    assert f"  ... and {200 - MOST_LINES} more entries" in lines
+    assert f"  ... and {200 - MOST_LINES} more of 200 entries" in lines
 
 
 @pytest.mark.parametrize(

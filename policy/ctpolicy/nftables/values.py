@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ctpolicy.nftables.ruleset import Datatype, Element
 from ctpolicy.packetspace.intervals import Interval, prefix_length
+from ctpolicy.packetspace.packet import address_text as packet_address_text
 
 _BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
 _WORDS: Final = {Datatype.INTERFACE, Datatype.ADDRESS_TYPE}
@@ -34,7 +35,7 @@ def address_text(value: int, datatype: Datatype) -> str:
     """An address as nft lists it."""
     if datatype is Datatype.IPV4_ADDRESS:
         return inet_ntop(AF_INET, value.to_bytes(4))
-    return str(ipaddress.IPv6Address(value))
+    return packet_address_text(ipaddress.IPv6Address(value))
 
 
 def element_json(element: Element, datatype: Datatype) -> Any:

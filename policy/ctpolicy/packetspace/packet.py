@@ -78,7 +78,7 @@ class Packet:
         if self.family is Family.IPV6 and self.protocol in IPV6_EXTENSION_HEADERS:
             raise ValueError(f"protocol {self.protocol} is an extension header in IPv6, not a transport protocol")
         self._check_ports()
-        if self.path is Path.OUT and not self.interface and self.destination.is_loopback:
+        if self.path is Path.OUT and not self.interface and is_loopback(self.destination):
             object.__setattr__(self, "interface", LOOPBACK)
         if self.path is not Path.OUT and self.interface == LOOPBACK:
             raise ValueError("a loopback packet is decided once, at output: its path is `out`")
@@ -122,10 +122,25 @@ class Packet:
         return f"{self.path.value} {protocol_name(self.protocol)} {source} -> {destination}{device}"
 
 
+def is_loopback(address: Address) -> bool:
+    """Whether the kernel sends packets to this address through `lo`: 127.0.0.0/8 and ::1.
+
+    `ipaddress` says so of ::ffff:127.0.0.1 too, since Python 3.13; the kernel does not.
+    """
+    return int(address) >> 24 == 127 if address.version == 4 else int(address) == 1
+
+
+def address_text(address: Address) -> str:
+    """An address as every version of Python prints it: since 3.13, `str` writes ::ffff:7f00:1 as ::ffff:127.0.0.1."""
+    mapped = address.version == 6 and int(address) >> 32 == 0xFFFF
+    return f"::ffff:{int(address) >> 16 & 0xFFFF:x}:{int(address) & 0xFFFF:x}" if mapped else str(address)
+
+
 def _endpoint(address: Address, port: int | None) -> str:
+    text = address_text(address)
     if port is None:
-        return str(address)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        return text
+    return f"[{text}]:{port}" if address.version == 6 else f"{text}:{port}"
 
 
 def parse_packet(text: str) -> Packet:

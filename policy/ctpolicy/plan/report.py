@@ -95,4 +95,4 @@ def _signed(sign: str, indent: str, lines: Iterable[str], count: int, what: str)
 
 def _more(count: int, what: str, indent: str) -> Iterator[str]:
     if count > MOST_LINES:
-        yield f"{indent}... and {count - MOST_LINES} more {what}"
+        yield f"{indent}... and {count - MOST_LINES} more of {count} {what}"
