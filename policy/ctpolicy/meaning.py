@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ctpolicy.language.policy import (
+    ANY_ADDRESS,
     ANY_INTERFACE,
     ANY_PORT,
     Addresses,
@@ -118,7 +120,7 @@ def _to_service(
 
 def _overlay(entry: Overlay, family: Family) -> Iterator[Leg]:
     """Tunnels are not answered port for port (the source port is entropy), so one leg a direction is whole."""
-    peers, anyone = entry.peers.of(family), IntervalSet.full(family.bits)
+    peers, anyone = entry.peers.of(family), ANY_ADDRESS.of(family)
     from_peers = Leg(
         Path.IN,
         family,
@@ -139,7 +141,7 @@ def _overlay(entry: Overlay, family: Family) -> Iterator[Leg]:
 
 
 def _ports(entry: Ports, family: Family) -> Iterator[Leg]:
-    anyone = IntervalSet.full(family.bits)
+    anyone = ANY_ADDRESS.of(family)
     for path in _in_order(entry.paths):
         for service in entry.services:
             to = Leg(
@@ -153,7 +155,7 @@ def _ports(entry: Ports, family: Family) -> Iterator[Leg]:
             )
             yield to
             if service.ports != ANY_PORT:
-                yield _swapped(to)
+                yield _swapped(to, path)
 
 
 def _match(entry: Match, family: Family) -> Iterator[Leg]:
@@ -176,10 +178,12 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
     return [path for path in Path if path in paths]
 
 
+_ANSWERED_ON: Final = {Path.IN: Path.OUT, Path.OUT: Path.IN, Path.FORWARD: Path.FORWARD}
+
+
 def _whole(leg: Leg) -> Iterator[Leg]:
     """The leg and the packets that answer it; on `lo`, where what comes in also goes out, both at output."""
-    answers = {Path.IN: Path.OUT, Path.OUT: Path.IN, Path.FORWARD: Path.FORWARD}
-    there, back = leg, replace(_swapped(leg), path=answers[leg.path])
+    there, back = leg, _swapped(leg, _ANSWERED_ON[leg.path])
     yield there
     yield back
     for box in (there, back):
@@ -187,13 +191,17 @@ def _whole(leg: Leg) -> Iterator[Leg]:
             yield replace(box, path=Path.OUT, interfaces=Interfaces((LOOPBACK,)))
 
 
-def _swapped(leg: Leg) -> Leg:
-    return replace(
-        leg,
+def _swapped(leg: Leg, path: Path) -> Leg:
+    """The leg with its ends exchanged, on a path."""
+    return Leg(
+        path,
+        leg.family,
+        leg.protocol,
         source=leg.destination,
         destination=leg.source,
         source_ports=leg.destination_ports,
         destination_ports=leg.source_ports,
+        interfaces=leg.interfaces,
     )
 
 

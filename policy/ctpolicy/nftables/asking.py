@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ctpolicy.language.policy import BOTH_FAMILIES
@@ -56,24 +56,24 @@ SOURCE: Final = Field(
     lambda box: box.source,
     lambda box: address_selector(box, "saddr"),
     # Whoever has found an address of one family knows the family.
-    lambda box: replace(box, source=None, families=BOTH_FAMILIES if box.destination is None else box.families),
+    lambda box: box._replace(source=None, families=BOTH_FAMILIES if box.destination is None else box.families),
 )
 DESTINATION: Final = Field(
     "daddr",
     lambda box: box.destination,
     lambda box: address_selector(box, "daddr"),
-    lambda box: replace(box, destination=None, families=BOTH_FAMILIES if box.source is None else box.families),
+    lambda box: box._replace(destination=None, families=BOTH_FAMILIES if box.source is None else box.families),
 )
 SOURCE_PORT: Final = Field(
     "sport",
     lambda box: box.source_ports,
     lambda box: port_selector(box, "sport"),
-    lambda box: replace(box, source_ports=None),
+    lambda box: box._replace(source_ports=None),
 )
 DESTINATION_PORT: Final = Field(
     "dport",
     lambda box: box.destination_ports,
     lambda box: port_selector(box, "dport"),
-    lambda box: replace(box, destination_ports=None),
+    lambda box: box._replace(destination_ports=None),
 )
 FIELDS: Final = (SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT)

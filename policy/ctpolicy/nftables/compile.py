@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from ctpolicy.language.policy import Policy
@@ -145,8 +144,11 @@ class _HookCompiler:
         by_selector: dict[tuple[bool, Payload], Candidates] = {}
         for box in given:
             candidates = by_selector.setdefault((box.on_loopback, field.selector(box)), defaultdict(list))
+            left = field.without(box)
+            if box.on_loopback:
+                left = left._replace(on_loopback=False)
             for interval in field.values(box) or ():
-                candidates[interval].append(replace(field.without(box), on_loopback=False))
+                candidates[interval].append(left)
         rules: list[Rule] = []
         for (on_loopback, selector), candidates in by_selector.items():
             where = "_lo" if on_loopback else ""
@@ -167,14 +169,14 @@ class _HookCompiler:
                 name,
                 selector,
                 {
-                    interval: self._verdict(candidates[interval], place, _label(interval, selector))
+                    interval: self._verdict(candidates[interval], place, selector, interval)
                     for interval in sorted(intervals)
                 },
             )
             for name, intervals in maps.items()
         ]
 
-    def _verdict(self, given: list[Box], place: str, label: str) -> Verdict:
+    def _verdict(self, given: list[Box], place: str, selector: Selector, interval: Interval) -> Verdict:
         """Where packets go that may be in these boxes: to an entry's chain, or to a chain that asks the rest.
 
         That chain is named for the entry if there is one, and else for what was looked up, so that it keeps its name
@@ -186,7 +188,8 @@ class _HookCompiler:
         key = (place, tuple(given))
         if key not in self._verdicts:
             entries = {box.entry for box in given}
-            name = self._parts.reserve_chain(f"{place}_{entries.pop() if len(entries) == 1 else label}")
+            label = entries.pop() if len(entries) == 1 else _label(interval, selector)
+            name = self._parts.reserve_chain(f"{place}_{label}")
             self._parts.add_chain(name, self._rules(given, place, name))
             self._verdicts[key] = Verdict(VerdictKind.JUMP, name)
         return self._verdicts[key]
