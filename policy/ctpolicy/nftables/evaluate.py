@@ -182,6 +182,8 @@ class _Way:
                 if packet.family is not (Family.IPV4 if word == "ip" else Family.IPV6):
                     return None
                 return int(packet.source if field == "saddr" else packet.destination)
+            case Payload("th", "sport" | "dport") if packet.source_port is None:
+                raise _UnknownError  # the kernel looks at whatever this protocol has there
             case Payload(protocol, "sport" | "dport" as field):
                 if protocol != "th" and protocol_number(protocol) != packet.protocol:
                     return None

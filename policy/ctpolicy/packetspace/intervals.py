@@ -74,6 +74,17 @@ class IntervalSet:
                 theirs += 1
         return IntervalSet(tuple(shared))
 
+    def complement(self, bits: int) -> IntervalSet:
+        """Every value of a field that is `bits` wide and not in the set."""
+        after, left = 0, []
+        for first, last in self.intervals:
+            if first > after:
+                left.append((after, first - 1))
+            after = last + 1
+        if after < 1 << bits:
+            left.append((after, (1 << bits) - 1))
+        return IntervalSet(tuple(left))
+
 
 def prefix_length(interval: Interval, bits: int) -> int | None:
     """The length of the prefix that is exactly this interval of `bits`-wide values, or None if there is none."""

@@ -1,0 +1,109 @@
+"""What a ruleset means: the exact set of packets that it leaves untracked.
+
+Every packet of one path, family and protocol is followed through the rules at once, as a diagram of what may become of
+it (outcomes.py). With these three known, a verdict map asks one field, and what comes behind it mostly asks later
+ones, so that a map is one node. Protocols that no rule tells apart are followed together.
+
+Only what decides about tracking is followed: base chains of prerouting and output that come before conntrack. Where a
+rule asks what ctpolicy does not model (a mark, a rate), both ways are followed: such packets are possibly untracked,
+and not certainly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ctpolicy.nftables import outcomes
+from ctpolicy.nftables.conditions import Situation, holds
+from ctpolicy.nftables.following import Names, hook_outcomes
+from ctpolicy.nftables.ruleset import (
+    Datatype,
+    Element,
+    Match,
+    Meta,
+    Payload,
+    Ruleset,
+    Statement,
+    Table,
+    VerdictLookup,
+)
+from ctpolicy.packetspace.diagram import Node
+from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
+from ctpolicy.packetspace.intervals import Interval, IntervalSet
+from ctpolicy.packetspace.sets import NOTHING
+from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import FOREST, Field, family_set, path_set
+
+_FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
+"""The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
+
+_PROTOCOL: Final = Datatype.PROTOCOL.value
+
+
+@dataclass(frozen=True, slots=True)
+class Untracked:
+    """What a ruleset leaves untracked.
+
+    Args:
+        certainly: packets that it leaves untracked whatever it asks that ctpolicy does not model.
+        possibly: packets that it may leave untracked; all of `certainly` among them.
+    """
+
+    certainly: PacketSpace
+    possibly: PacketSpace
+
+
+def table_space(table: Table) -> Untracked:
+    """What one table alone leaves untracked."""
+    return ruleset_space((table,))
+
+
+def ruleset_space(ruleset: Ruleset) -> Untracked:
+    """What tables together leave untracked."""
+    followed = _everywhere(ruleset)
+    certainly = FOREST.map_leaves(followed, lambda found: int(found == outcomes.UNTRACKED))
+    possibly = FOREST.map_leaves(followed, lambda found: int(bool(found & outcomes.UNTRACKED)))
+    return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
+
+
+def _everywhere(ruleset: Ruleset) -> Node:
+    """What may become of every packet."""
+    protocols = list(_protocols_alike(ruleset))
+    by_path = []
+    for path in Path:
+        by_family = []
+        for family in Family:
+            tables = [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())]
+            by_protocol = [
+                (alike, hook_outcomes(tables, Situation(path, family, alike.intervals[0][0]))) for alike in protocols
+            ]
+            by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
+        by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
+    return outcomes.choose(Field.PATH, by_path, NOTHING)
+
+
+def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
+    """All protocols, in sets that no rule can tell apart."""
+    words: set[int | None] = set()
+    elements: set[Element] = set()
+    for table in ruleset:
+        for statement in _statements(table):
+            match statement:
+                case Match(Meta("l4proto"), str() | tuple() as operand):
+                    elements.add(operand)
+                case Match(Payload(word, _)) | VerdictLookup(Payload(word, _)):
+                    words.add(protocol_number(word))
+        elements |= {element for named in table.sets if named.type == _PROTOCOL for element in named.elements}
+        elements |= {key for named in table.maps if named.type == _PROTOCOL for key, _ in named.elements}
+    alike: dict[tuple[object, ...], list[Interval]] = defaultdict(list)
+    for number in range(256):
+        told_apart = (number if number in words else None, *(holds(element, number) for element in elements))
+        alike[number in PROTOCOLS_WITH_PORTS, told_apart].append((number, number))
+    return map(IntervalSet.of, alike.values())
+
+
+def _statements(table: Table) -> Iterator[Statement]:
+    return (statement for chain in table.chains for rule in chain.rules for statement in rule.statements)

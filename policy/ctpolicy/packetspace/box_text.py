@@ -1,0 +1,90 @@
+"""A box of packets in words, after the notation of packets: `in udp 192.0.2.0/24 -> any:4789 dev eth*`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from ctpolicy.packetspace.fields import Family, protocol_name
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interval_pattern
+from ctpolicy.packetspace.intervals import Interval, IntervalSet, prefix_length
+from ctpolicy.packetspace.universe import FAMILIES, PATHS, Box, Field, path_set
+
+MOST_SHOWN: Final = 4
+"""Of a list; of a longer one, the first few and how many more."""
+
+
+def box_text(box: Box) -> str:
+    """A box in one line. Fields that may be anything are left out or `any`."""
+    words = [_paths(box), *_family(box), _protocols(box), _end(box, Field.SOURCE, Field.SOURCE_PORT), "->"]
+    words.append(_end(box, Field.DESTINATION, Field.DESTINATION_PORT))
+    if Field.INTERFACE in box:
+        words += ["dev", _interfaces(box[Field.INTERFACE])]
+    return " ".join(words)
+
+
+def _paths(box: Box) -> str:
+    paths = [path.value for value, path in enumerate(PATHS) if value in box.get(Field.PATH, path_set(*PATHS))]
+    return ",".join(paths)
+
+
+def _family(box: Box) -> list[str]:
+    """The family, where no address tells it."""
+    if Field.FAMILY not in box or Field.SOURCE in box or Field.DESTINATION in box:
+        return []
+    return [_of(box).value]
+
+
+def _of(box: Box) -> Family:
+    return FAMILIES[box[Field.FAMILY].intervals[0][0]]
+
+
+def _protocols(box: Box) -> str:
+    if Field.PROTOCOL not in box:
+        return "any"
+    return _list(_range(protocol_name(first), protocol_name(last)) for first, last in box[Field.PROTOCOL])
+
+
+def _end(box: Box, address: Field, port: Field) -> str:
+    addresses = "any"
+    if address in box:
+        addresses = _list(_address(interval, _of(box)) for interval in box[address])
+    if port not in box:
+        return addresses
+    if ":" in addresses or "," in addresses:
+        addresses = f"[{addresses}]"
+    return f"{addresses}:{_list(_range(str(first), str(last)) for first, last in box[port])}"
+
+
+def _address(interval: Interval, family: Family) -> str:
+    kind = IPv4Address if family is Family.IPV4 else IPv6Address
+    length = prefix_length(interval, family.bits)
+    if length is None or length == family.bits:
+        return _range(str(kind(interval[0])), str(kind(interval[1])))
+    return f"{kind(interval[0])}/{length}"
+
+
+def _interfaces(values: IntervalSet) -> str:
+    """Names and patterns, or all but these; the bytes in hexadecimal for what is neither."""
+    others = values.complement(INTERFACE_BITS)
+    if 0 in values and all(interval_pattern(interval) for interval in others):
+        return f"not {_list(interval_pattern(interval) or '' for interval in others)}"
+    return _list(_interface(interval) for interval in values)
+
+
+def _interface(interval: Interval) -> str:
+    if interval == (0, 0):
+        return "unnamed"
+    return interval_pattern(interval) or f"{interval[0]:#x}-{interval[1]:#x}"
+
+
+def _range(first: str, last: str) -> str:
+    return first if first == last else f"{first}-{last}"
+
+
+def _list(texts: Iterable[str]) -> str:
+    given = list(texts)
+    if len(given) <= MOST_SHOWN:
+        return ",".join(given)
+    return ",".join([*given[: MOST_SHOWN - 1], f"... {len(given) - MOST_SHOWN + 1:,} more"])

@@ -1,0 +1,191 @@
+"""Interval decision diagrams: exact functions of a few wide integer fields, with shared nodes.
+
+A set of packets is a function from eight integers (path, family, protocol, ports, interface, addresses) to true or
+false. Lists of boxes can hold such a set, but two lists of the same set look different, and a difference of boxes
+shatters. Binary decision diagrams (Bryant, Graph-Based Algorithms for Boolean Function Manipulation, IEEE ToC 1986)
+are canonical, but spend a node on every bit of an address: a list of 100,000 prefixes becomes two million nodes.
+Interval decision diagrams (Strehl and Thiele, Symbolic Model Checking of Process Networks Using Interval Diagram
+Techniques, ICCAD 1998) branch on a whole field at once, as a partition of its values into intervals. So a list of
+prefixes is one node, a path from the root is a box, and there are no more levels than fields.
+
+What makes it exact and quick:
+
+1. Canonical. A node's intervals cover its field, neighbours differ in where they lead, and a node with a single
+   child is that child. Fields come in one order. Equal nodes are one object, by a table of all nodes. So two equal
+   functions are the same object, and equality is `is`.
+2. Every operation is one walk over pairs of nodes that remembers the pairs it has seen (Bryant's `apply`). Two lists
+   of intervals are merged like two sorted lists, so a walk costs as much as the nodes that it meets are wide.
+3. Values at the ends may be any integers, not truth values alone: a ruleset is a function from packets to what
+   becomes of them, and rules in sequence are one more operation on two such functions.
+
+Nothing here knows what the fields mean.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
+from weakref import WeakValueDictionary
+
+from ctpolicy.packetspace.intervals import Interval, IntervalSet
+
+_Level = TypeVar("_Level", bound=int)
+
+LEAF: Final = 1 << 16
+"""The level of a node that asks nothing: below every field."""
+
+
+class Node:
+    """A function of the fields from its level on. Made by a Forest alone, which keeps equal nodes one object.
+
+    Attributes:
+        level: the number of the field that it asks, or LEAF.
+        ends: the last value of each interval of the field's partition, ascending; empty for a leaf.
+        children: where each interval leads; empty for a leaf.
+        value: of a leaf.
+    """
+
+    __slots__ = ("__weakref__", "children", "ends", "level", "value")
+
+    def __init__(self, level: int, ends: tuple[int, ...], children: tuple[Node, ...], value: int) -> None:
+        self.level = level
+        self.ends = ends
+        self.children = children
+        self.value = value
+
+
+_LEAVES: Final[dict[int, Node]] = {}
+
+
+def leaf(value: int) -> Node:
+    """The function that is this value everywhere; one for all forests."""
+    if value not in _LEAVES:
+        _LEAVES[value] = Node(LEAF, (), (), value)
+    return _LEAVES[value]
+
+
+Operation = Callable[[Node, Node], "Node | None"]
+"""The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
+told at a glance; else None."""
+
+
+class Forest:
+    """All the functions of one list of fields.
+
+    Args:
+        bits: the width of each field, in the order in which nodes ask them.
+    """
+
+    def __init__(self, bits: Sequence[int]) -> None:
+        self.largest: Final = tuple((1 << width) - 1 for width in bits)
+        # Weak, so that functions that nobody holds any more leave the table.
+        self._nodes: WeakValueDictionary[tuple[int, tuple[int, ...], tuple[Node, ...]], Node] = WeakValueDictionary()
+
+    def node(self, level: int, ends: Iterable[int], children: Iterable[Node]) -> Node:
+        """The function that asks one field: `children` where it is up to each of `ends`, of which the last is its
+        largest value."""
+        kept_ends: list[int] = []
+        kept: list[Node] = []
+        for end, child in zip(ends, children, strict=True):
+            if kept and kept[-1] is child:
+                kept_ends[-1] = end
+            else:
+                kept_ends.append(end)
+                kept.append(child)
+        if len(kept) == 1:
+            return kept[0]
+        key = (level, tuple(kept_ends), tuple(kept))
+        found = self._nodes.get(key)
+        if found is None:
+            found = Node(*key, 0)
+            self._nodes[key] = found
+        return found
+
+    def case(self, level: int, branches: Iterable[tuple[Interval, Node]], otherwise: Node) -> Node:
+        """The function that asks one field and goes on by disjoint intervals of it, in any order."""
+        ends: list[int] = []
+        children: list[Node] = []
+        after = -1
+        for (first, last), child in sorted(branches, key=lambda branch: branch[0]):
+            if first > after + 1:
+                ends.append(first - 1)
+                children.append(otherwise)
+            ends.append(last)
+            children.append(child)
+            after = last
+        if after < self.largest[level]:
+            ends.append(self.largest[level])
+            children.append(otherwise)
+        return self.node(level, ends, children)
+
+    def box(self, fields: Mapping[_Level, IntervalSet], inside: Node, outside: Node) -> Node:
+        """`inside` where each of these fields is in its set, `outside` elsewhere. Neither asks a field before these."""
+        result = inside
+        for level in sorted(fields, reverse=True):
+            result = self.case(level, [(interval, result) for interval in fields[level]], outside)
+        return result
+
+    def apply(self, operation: Operation, one: Node, other: Node) -> Node:
+        """The function whose value at every point is the operation's on the two values there."""
+        known: dict[tuple[Node, Node], Node] = {}
+
+        def walk(one: Node, other: Node) -> Node:
+            found = operation(one, other)
+            if found is not None:
+                return found
+            found = known.get((one, other))
+            if found is None:
+                found = known[one, other] = self._step(walk, one, other)
+            return found
+
+        return walk(one, other)
+
+    def _step(self, walk: Callable[[Node, Node], Node], one: Node, other: Node) -> Node:
+        if one.level < other.level:
+            return self.node(one.level, one.ends, [walk(child, other) for child in one.children])
+        if other.level < one.level:
+            return self.node(other.level, other.ends, [walk(one, child) for child in other.children])
+        ends: list[int] = []
+        children: list[Node] = []
+        mine, theirs = 0, 0
+        while mine < len(one.ends):
+            end, other_end = one.ends[mine], other.ends[theirs]
+            children.append(walk(one.children[mine], other.children[theirs]))
+            ends.append(min(end, other_end))
+            mine += end <= other_end
+            theirs += other_end <= end
+        return self.node(one.level, ends, children)
+
+    def map_leaves(self, root: Node, values: Callable[[int], int]) -> Node:
+        """The function with every value put through another."""
+        known: dict[Node, Node] = {}
+
+        def walk(node: Node) -> Node:
+            if node.level == LEAF:
+                return leaf(values(node.value))
+            if node not in known:
+                known[node] = self.node(node.level, node.ends, [walk(child) for child in node.children])
+            return known[node]
+
+        return walk(root)
+
+    def value(self, root: Node, point: Sequence[int]) -> int:
+        """The function's value where the fields are these."""
+        node = root
+        while node.level != LEAF:
+            node = node.children[bisect_left(node.ends, point[node.level])]
+        return node.value
+
+    def __len__(self) -> int:
+        """How many nodes there are that ask something."""
+        return len(self._nodes)
+
+
+def balanced(join: Callable[[Node, Node], Node], nodes: Sequence[Node], empty: Node) -> Node:
+    """Many functions joined pairwise, then those pairwise, and so on: each is walked log n times, not n."""
+    layer = list(nodes)
+    while len(layer) > 1:
+        joined = [join(layer[at], layer[at + 1]) for at in range(0, len(layer) - 1, 2)]
+        layer = joined + layer[len(joined) * 2 :]
+    return layer[0] if layer else empty

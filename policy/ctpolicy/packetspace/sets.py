@@ -1,0 +1,128 @@
+"""Diagrams whose values are 0 and 1: sets of points. Union, intersection, difference, count, and the union of boxes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from math import prod
+from typing import Final, TypeVar
+
+from ctpolicy.packetspace.diagram import LEAF, Forest, Node, balanced, leaf
+from ctpolicy.packetspace.intervals import IntervalSet
+
+_Level = TypeVar("_Level", bound=int)
+
+NOTHING: Final = leaf(0)
+EVERYTHING: Final = leaf(1)
+
+
+def union(forest: Forest, one: Node, other: Node) -> Node:
+    """The points of either."""
+    return forest.apply(_either, one, other)
+
+
+def intersection(forest: Forest, one: Node, other: Node) -> Node:
+    """The points of both."""
+    return forest.apply(_both, one, other)
+
+
+def difference(forest: Forest, one: Node, other: Node) -> Node:
+    """The points of the one that the other has not."""
+    return forest.apply(_first_alone, one, other)
+
+
+def _either(one: Node, other: Node) -> Node | None:
+    if one is other or other is NOTHING or one is EVERYTHING:
+        return one
+    return other if one is NOTHING or other is EVERYTHING else None
+
+
+def _both(one: Node, other: Node) -> Node | None:
+    if one is other or other is EVERYTHING or one is NOTHING:
+        return one
+    return other if one is EVERYTHING or other is NOTHING else None
+
+
+def _first_alone(one: Node, other: Node) -> Node | None:
+    if one is other or one is NOTHING or other is EVERYTHING:
+        return NOTHING
+    return one if other is NOTHING else None
+
+
+def count(forest: Forest, root: Node) -> int:
+    """How many points there are."""
+    sizes = [largest + 1 for largest in forest.largest]
+    known: dict[Node, int] = {}
+
+    def below(node: Node, level: int) -> int:
+        """How many there are of the fields from this level on."""
+        if node.level == LEAF:
+            return node.value * prod(sizes[level:])
+        if node not in known:
+            firsts = (0, *(end + 1 for end in node.ends))
+            known[node] = sum(
+                (end + 1 - first) * below(child, node.level + 1)
+                for first, end, child in zip(firsts, node.ends, node.children, strict=False)
+            )
+        return known[node] * prod(sizes[level : node.level])
+
+    return below(root, 0)
+
+
+_Tail = tuple[IntervalSet | None, ...]
+"""What a box wants of the fields from some level on; None for a field that may be anything."""
+
+
+def union_of_boxes(forest: Forest, boxes: Iterable[Mapping[_Level, IntervalSet]]) -> Node:
+    """The points in any of these boxes; a field that a box does not have may be anything.
+
+    Not box by box: those that differ in one field alone, and most do, become one node at once.
+    """
+    fulls = [IntervalSet(((0, largest),)) for largest in forest.largest]
+    tails: dict[_Tail, None] = {}
+    for box in boxes:
+        given: Mapping[int, IntervalSet] = {int(level): values for level, values in box.items()}
+        if all(given.values()):
+            tails[
+                tuple(None if given.get(level, full) == full else given[level] for level, full in enumerate(fulls))
+            ] = None
+    return _union_of_tails(forest, 0, list(tails))
+
+
+def _union_of_tails(forest: Forest, level: int, tails: Sequence[_Tail]) -> Node:
+    if not tails:
+        return NOTHING
+    if level == len(forest.largest):
+        return EVERYTHING
+    if len(tails) == 1:
+        wanted = {level + at: values for at, values in enumerate(tails[0]) if values is not None}
+        return forest.box(wanted, EVERYTHING, NOTHING)
+    by_values: dict[IntervalSet | None, list[_Tail]] = defaultdict(list)
+    for values, *rest in tails:
+        by_values[values].append(tuple(rest))
+    nodes = [_union_of_tails(forest, level + 1, by_values.pop(None, []))]
+    branches = [(values, _union_of_tails(forest, level + 1, rest)) for values, rest in by_values.items() if values]
+    for layer in _layers(branches):
+        cases = [(interval, child) for values, child in layer for interval in values]
+        nodes.append(forest.case(level, cases, NOTHING))
+    return balanced(lambda one, other: union(forest, one, other), nodes, NOTHING)
+
+
+_Branch = tuple[IntervalSet, Node]
+
+
+def _layers(branches: Iterable[_Branch]) -> list[list[_Branch]]:
+    """Branches in layers, in each of which one ends before the next begins."""
+    found: list[list[_Branch]] = []
+    ended: list[tuple[int, int]] = []
+    for branch in sorted(branches, key=lambda branch: branch[0].intervals[0]):
+        first, last = branch[0].intervals[0][0], branch[0].intervals[-1][1]
+        if ended and ended[0][0] < first:
+            layer = heappop(ended)[1]
+        else:
+            layer = len(found)
+            found.append([])
+        found[layer].append(branch)
+        heappush(ended, (last, layer))
+    return found
