@@ -59,9 +59,10 @@ class Description:
         return "\n".join(lines if self.is_complete else [*lines, "and more"]) or "nothing"
 
 
-def describe(root: Node, limit: int) -> Description:
-    """At most so many boxes of a set of real packets."""
-    allowed = sets.union(FOREST, root, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
+def describe(root: Node, limit: int, within: Node | None = None) -> Description:
+    """At most so many boxes of a set of real packets; they hold nothing else, or nothing but what is `within`."""
+    inside = root if within is None else sets.union(FOREST, root, within)
+    allowed = sets.union(FOREST, inside, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
     left = root
     boxes: list[Box] = []
     while left is not sets.NOTHING and len(boxes) < limit:
@@ -136,11 +137,9 @@ def _met(node: Node, values: IntervalSet) -> Iterator[Node]:
     """Where a node leads for any of these values."""
     after = 0
     for first, last in values:
-        for at in range(max(after, bisect_left(node.ends, first)), len(node.ends)):
-            yield node.children[at]
-            after = at + 1
-            if node.ends[at] >= last:
-                break
+        end = bisect_left(node.ends, last) + 1
+        yield from node.children[max(after, bisect_left(node.ends, first)) : end]
+        after = max(after, end)
 
 
 def shadow(root: Node, field: Field) -> IntervalSet:
