@@ -14,7 +14,7 @@ import click
 from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
-COMMANDS: Final = ("validate", "compile", "plan", "apply", "remove", "status", "explain", "import", "schema")
+COMMANDS: Final = ("validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "import", "schema")
 
 BUG: Final = 1
 BAD_INPUT: Final = 2

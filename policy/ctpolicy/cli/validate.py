@@ -9,8 +9,9 @@ import click
 
 from ctpolicy.cli.options import as_json, policies
 from ctpolicy.cli.output import print_json
-from ctpolicy.language.diagnostics import Diagnostic, PolicyError
+from ctpolicy.language.diagnostics import Diagnostic, PolicyError, harmless
 from ctpolicy.language.load import load_files
+from ctpolicy.review.lints import lints
 
 
 @click.command("validate")
@@ -20,6 +21,7 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
     """Check policies, and what they expect.
 
     Syntax, schema, meaning and expectations: every mistake is told, with its place. Several files are one policy.
+    What `ctpolicy lint` finds is told too, on standard error, and is no mistake.
     Needs no privilege and touches no host.
 
     \b
@@ -38,6 +40,8 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
     else:
         counts = f"{len(policy.bypass)} bypass, {len(policy.track)} track, {len(policy.expect)} expectations hold"
         click.echo(f"{policy.name}: valid ({counts})")
+        for finding in lints(policy):
+            click.echo(harmless(str(finding)), err=True)
     return 0
 
 
