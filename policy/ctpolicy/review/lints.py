@@ -12,13 +12,15 @@ Every answer is exact: it is asked of the sets of packets that entries mean (mea
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import product
 
 from ctpolicy.language.policy import ANY_ADDRESS, ANY_INTERFACE, ANY_PORT, Entry, Match, Policy, Ports
 from ctpolicy.language.protection import uncovered
-from ctpolicy.meaning import Leg, Meaning, legs
+from ctpolicy.meaning import Leg, legs
 from ctpolicy.meaning_space import entries_space, leg_box
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.intervals import IntervalSet
@@ -60,7 +62,7 @@ class Finding:
 def lints(policy: Policy) -> list[Finding]:
     """What all lints find in a policy, by entry and code."""
     bypassed, tracked = entries_space(policy.bypass), entries_space(policy.track)
-    found = [*_covered(policy)]
+    found = [*_covered(policy.bypass), *_covered(policy.track)]
     for entry in policy.bypass:
         space = entries_space([entry])
         found += _nothing(entry, space, tracked)
@@ -71,21 +73,44 @@ def lints(policy: Policy) -> list[Finding]:
     return sorted(found, key=lambda finding: (finding.entry, finding.code))
 
 
-def _covered(policy: Policy) -> Iterator[Finding]:
-    meaning = Meaning.of(policy)
-    for entries, section in ((policy.bypass, "bypassed_by"), (policy.track, "tracked_by")):
-        spaces = {entry.name: entries_space([entry]) for entry in entries}
-        for name, space in spaces.items():
-            packet = space.witness()
-            if packet is None:
-                continue
-            others: Sequence[str] = getattr(meaning.decide(packet), section)
-            # Of two that are the same, the second is told; one packet leaves few others to compare with.
-            over = next(
-                (o for o in others if o != name and space <= spaces[o] and (o < name or spaces[o] != space)), ""
-            )
-            if over:
-                yield Finding("CT001", name, f"covers nothing that `{over}` does not cover: leave one out", packet)
+def _covered(entries: Sequence[Entry]) -> Iterator[Finding]:
+    near = _Neighbours(entries)
+    spaces = {entry.name: entries_space([entry]) for entry in entries}
+    for name, space in spaces.items():
+        packet = space.witness()
+        if packet is None:
+            continue
+        # Of two that are the same, the second is told; one packet leaves few others to compare with.
+        others = (o for o in near.holding(packet) if o != name and (o < name or spaces[o] != space))
+        over = next((other for other in others if space <= spaces[other]), "")
+        if over:
+            yield Finding("CT001", name, f"covers nothing that `{over}` does not cover: leave one out", packet)
+
+
+class _Neighbours:
+    """Entries by the port that a leg names, so that a packet of one among thousands finds the few that hold it."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._legs: dict[tuple[object, ...], list[tuple[str, Leg]]] = defaultdict(list)
+        for entry in entries:
+            for leg in legs(entry):
+                key = (_only(leg.destination_ports), _only(leg.source_ports))
+                self._legs[leg.path, leg.family, leg.protocol, *key].append((entry.name, leg))
+
+    def holding(self, packet: Packet) -> list[str]:
+        """The names of the entries that hold a packet, sorted."""
+        ports = product((packet.destination_port, None), (packet.source_port, None))
+        keys: list[tuple[object, ...]] = [
+            (packet.path, packet.family, packet.protocol, *pair) for pair in dict.fromkeys(ports)
+        ]
+        keys.append((packet.path, packet.family, None, None, None))
+        return sorted({name for key in keys for name, leg in self._legs.get(key, ()) if packet in leg})
+
+
+def _only(ports: IntervalSet) -> int | None:
+    """The one port that these are; None if they are several."""
+    first, last = ports.intervals[0]
+    return first if len(ports) == 1 and first == last else None
 
 
 def _nothing(entry: Entry, space: PacketSpace, tracked: PacketSpace) -> Iterator[Finding]:
