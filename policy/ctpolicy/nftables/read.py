@@ -203,12 +203,11 @@ def _known_statement(statement: Json) -> Statement:
 
 def _verdict(value: Json) -> Verdict:
     ((word, target),) = value.items()
-    kind = _VERDICT_KINDS.get(word)
-    if kind in {VerdictKind.JUMP, VerdictKind.GOTO} and isinstance(target, dict):
-        return Verdict(kind, target["target"])
-    if kind is None or target is not None:
+    if word in {"jump", "goto"} and isinstance(target, dict):
+        return Verdict(_VERDICT_KINDS[word], target["target"])
+    if word not in _VERDICT_KINDS or target is not None:
         raise _NotModelledError
-    return Verdict(kind)
+    return Verdict(_VERDICT_KINDS[word])
 
 
 def _selector(value: Json) -> Selector:
