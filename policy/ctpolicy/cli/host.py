@@ -10,14 +10,14 @@ from ctpolicy.cli.options import read_dump
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
 from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.kernel import Kernel, Libnftables, namespace_path
+from ctpolicy.nftables.kernel import Libnftables, namespace_path
 from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
-from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.ruleset import Ruleset, Table
 from ctpolicy.plan.plan import Plan, plan_table
 
 
-def kernel(netns: str | None) -> Kernel:
+def kernel(netns: str | None) -> Libnftables:
     """The kernel, in a network namespace if one is given by name or path."""
     return Libnftables(namespace_path(netns) if netns else None)
 
@@ -33,6 +33,11 @@ def live_table(netns: str | None, dump: Path | None) -> Table | None:
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
     return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)
+
+
+def live_ruleset(netns: str | None) -> Ruleset:
+    """Every live table, whoever it belongs to."""
+    return kernel(netns).read_ruleset()
 
 
 def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = None) -> Plan:
