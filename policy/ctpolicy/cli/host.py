@@ -11,7 +11,7 @@ from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.ruleset import Ruleset, Table
 from ctpolicy.plan.plan import Plan, plan_table

@@ -11,13 +11,6 @@ from ctpolicy.packetspace.fields import Family, protocol_name
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
 
-TABLE_FAMILY: Final = "inet"
-TABLE_NAME: Final = "ctpolicy"
-
-OWNER_CHAIN: Final = "made_by_ctpolicy"
-"""An empty chain that tells our table from somebody else's of the same name. Not a comment on the table: nft 1.0.6
-loses that in JSON. Not a rule: `nft flush table` would take it."""
-
 Values = IntervalSet | Interfaces | tuple[str, ...]
 """What a named set can be made of: addresses or ports, exact names of interfaces, or nft's own words."""
 

@@ -10,7 +10,7 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.packet import Packet

@@ -8,7 +8,7 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Meaning
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.nftables.evaluate import Tracer
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.nftables.space import Untracked, ruleset_space, table_space
 from ctpolicy.packetspace.packet import Packet
