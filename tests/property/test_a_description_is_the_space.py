@@ -9,6 +9,7 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.testing.strategies import policies
+from policies import policy as written
 
 
 @given(policies(), st.integers(1, 12))
@@ -28,3 +29,11 @@ def test_every_box_says_something_that_the_ones_before_it_do_not(policy: Policy)
     boxes = bypass_space(policy).describe(8).boxes
     for at in range(len(boxes)):
         assert not PacketSpace.of_boxes(boxes[at : at + 1]) <= PacketSpace.of_boxes(boxes[:at])
+
+
+def test_interfaces_of_one_branch_do_not_reach_the_next() -> None:
+    """`bond1`, `eth0` and `eth1` all stand before `lo`, which path in has not: that was met, and the box was empty."""
+    space = bypass_space(
+        written("bypass: [{name: x, overlay: vxlan, interfaces: [bond1, eth0, eth1], paths: [in], families: [ipv4]}]")
+    )
+    assert str(space.describe()) == "in ipv4 udp any -> any:4789 dev bond1,eth0,eth1"
