@@ -31,9 +31,15 @@ def test_every_box_says_something_that_the_ones_before_it_do_not(policy: Policy)
         assert not PacketSpace.of_boxes(boxes[at : at + 1]) <= PacketSpace.of_boxes(boxes[:at])
 
 
-def test_interfaces_of_one_branch_do_not_reach_the_next() -> None:
-    """`bond1`, `eth0` and `eth1` all stand before `lo`, which path in has not: that was met, and the box was empty."""
+def test_intervals_in_one_branch_do_not_reach_the_next() -> None:
+    """On eth0 all of 10.0.0.0/8 is one branch, and the box has two intervals in it: the second met what is beyond."""
     space = bypass_space(
-        written("bypass: [{name: x, overlay: vxlan, interfaces: [bond1, eth0, eth1], paths: [in], families: [ipv4]}]")
+        written("""
+bypass: [{name: all, overlay: vxlan, peers: 10.0.0.0/8, interfaces: [eth0, eth1], paths: [in]}]
+track: [{name: one, overlay: vxlan, peers: 10.0.0.8, interfaces: [eth1], paths: [in]}]
+""")
     )
-    assert str(space.describe()) == "in ipv4 udp any -> any:4789 dev bond1,eth0,eth1"
+    assert str(space.describe()).splitlines() == [
+        "in udp 10.0.0.0-10.0.0.7,10.0.0.9-10.255.255.255 -> any:4789 dev eth0,eth1",
+        "in udp 10.0.0.0/8 -> any:4789 dev eth0",
+    ]
