@@ -40,6 +40,6 @@ track: [{name: one, overlay: vxlan, peers: 10.0.0.8, interfaces: [eth1], paths: 
 """)
     )
     assert str(space.describe()).splitlines() == [
-        "in udp 10.0.0.0-10.0.0.7,10.0.0.9-10.255.255.255 -> any:4789 dev eth0,eth1",
+        "in udp 10.0.0.0/29,10.0.0.9-10.255.255.255 -> any:4789 dev eth0,eth1",
         "in udp 10.0.0.0/8 -> any:4789 dev eth0",
     ]
