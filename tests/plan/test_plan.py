@@ -18,7 +18,9 @@ from ctpolicy.plan.as_json import plan_json
 from ctpolicy.plan.explain import explain_policy, explain_ruleset, explanation_json, explanation_lines
 from ctpolicy.plan.plan import EntryChange, Plan, Turn, plan_policy, plan_removal
 from ctpolicy.plan.report import MOST_LINES, plan_lines
+from ctpolicy.plan.side import compare_within, policy_side, ruleset_side
 from ctpolicy.plan.status import status, status_json, status_lines
+from ctpolicy.plan.traffic import traffic_lines
 from policies import METRICS, VXLAN, policy, table
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -232,3 +234,17 @@ def test_explain_names_somebody_elses_table_too() -> None:
     assert there.untracked
     assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack"
     assert back.untracked is False
+
+
+def test_a_comparison_that_is_too_large_is_given_up_and_says_so() -> None:
+    # Services and clients mixed, each with peers of its own: their diagram grows with the square of their number.
+    entries = "\n".join(
+        f"  - {{name: e{n}, {'host-service' if n % 2 else 'host-client'}: tcp/{1000 + n}, peers: 10.0.{n}.0/24}}"
+        for n in range(200)
+    )
+    tested = policy(f"bypass:\n{entries}")
+    given_up = compare_within(lambda: ruleset_side(()), lambda: policy_side(tested), 10_000)
+    assert given_up.is_too_large
+    assert not given_up.is_complete
+    assert "too many" in "".join(traffic_lines(given_up))
+    assert compare_within(lambda: ruleset_side(()), lambda: policy_side(tested)).untracked

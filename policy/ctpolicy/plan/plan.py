@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from ctpolicy.errors import HostError
 from ctpolicy.language.policy import Policy
@@ -13,7 +14,7 @@ from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.transaction import removal, transaction
-from ctpolicy.plan.side import Side, compare, policy_side, ruleset_side
+from ctpolicy.plan.side import Side, compare_within, policy_side, ruleset_side
 from ctpolicy.plan.traffic import NO_CHANGE, Traffic
 from ctpolicy.plan.ways import entry_chains, entry_ways
 
@@ -89,7 +90,7 @@ def plan_table(policy: Policy, desired: Table, live: Table | None) -> Plan:
     refuse_foreign(live)
     if live == desired:
         return Plan(policy.name, live, desired, None)
-    traffic = compare(_side(live), policy_side(policy))
+    traffic = compare_within(partial(_side, live), partial(policy_side, policy))
     return Plan(policy.name, live, desired, difference(live, desired), tuple(_entry_changes(live, desired)), traffic)
 
 
@@ -103,7 +104,7 @@ def plan_removal(live: Table | None) -> Plan:
     if live is None:
         return Plan("", None, None, None)
     gone = tuple(EntryChange(name, role, Turn.REMOVED) for role, name in sorted(entry_chains(live)))
-    return Plan("", live, None, None, gone, compare(_side(live), _side(None)))
+    return Plan("", live, None, None, gone, compare_within(partial(_side, live), partial(_side, None)))
 
 
 def refuse_foreign(live: Table | None) -> None:

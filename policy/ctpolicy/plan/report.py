@@ -39,7 +39,7 @@ def _entry_lines(entries: tuple[EntryChange, ...]) -> Iterator[str]:
 
 
 def _packet_lines(traffic: Traffic) -> Iterator[str]:
-    if not traffic:
+    if not traffic and not traffic.is_too_large:
         yield "  no packet changes, only rules do"
     yield from (f"  {line}" for line in traffic_lines(traffic))
 

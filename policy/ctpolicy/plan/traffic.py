@@ -49,18 +49,21 @@ class Traffic:
         unknown: packets, in words, of which both sides ask what ctpolicy does not model: whether they change cannot
             be told.
         is_complete: whether all of the packets that change are among these.
+        is_too_large: whether the comparison was given up, because too many entries with addresses of their own cross.
     """
 
     untracked: tuple[Shift, ...] = ()
     tracked: tuple[Shift, ...] = ()
     unknown: tuple[str, ...] = ()
     is_complete: bool = True
+    is_too_large: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.untracked or self.tracked)
 
 
 NO_CHANGE: Final = Traffic()
+TOO_LARGE: Final = Traffic(is_complete=False, is_too_large=True)
 
 
 def traffic_between(before: Untracked, after: Untracked, names_before: Names, names_after: Names) -> Traffic:
@@ -90,6 +93,9 @@ def _shifts(without: Untracked, having: Untracked, names: Names) -> tuple[tuple[
 
 def traffic_lines(traffic: Traffic) -> Iterator[str]:
     """The change as people read it, a line and a witness for each box."""
+    if traffic.is_too_large:
+        yield "too many different packets to tell exactly: see the entries and the rules"
+        return
     for title, sign, shifts in (
         ("becomes untracked", "+", traffic.untracked),
         ("is tracked again", "-", traffic.tracked),
