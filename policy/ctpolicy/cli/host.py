@@ -9,14 +9,15 @@ from pathlib import Path
 from ctpolicy.cli.options import read_dump
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.language.policy import Policy
-from ctpolicy.nftables.kernel import Kernel, Libnftables, namespace_path
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.compile import compile_policy
+from ctpolicy.nftables.kernel import Libnftables, namespace_path
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
-from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.ruleset import Ruleset, Table
+from ctpolicy.plan.plan import Plan, plan_table
 
 
-def kernel(netns: str | None) -> Kernel:
+def kernel(netns: str | None) -> Libnftables:
     """The kernel, in a network namespace if one is given by name or path."""
     return Libnftables(namespace_path(netns) if netns else None)
 
@@ -34,11 +35,21 @@ def live_table(netns: str | None, dump: Path | None) -> Table | None:
     return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)
 
 
-def policy_and_live_table(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None
-) -> tuple[Policy, Table | None]:
-    """Both at once: the kernel takes seconds to list a large table, and a policy as long to be read."""
+def live_ruleset(netns: str | None) -> Ruleset:
+    """Every live table, whoever it belongs to."""
+    return kernel(netns).read_ruleset()
+
+
+def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = None) -> Plan:
+    """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Raises:
+        PolicyError: the policies have mistakes.
+        InputError: both a namespace and a dump were given, or one of them is not there.
+        HostError: the live table cannot be read, or is somebody else's.
+    """
     with ThreadPoolExecutor(max_workers=1) as other:
         live = other.submit(live_table, netns, dump)
         policy = load_files(policies)
-        return policy, live.result()
+        desired = compile_policy(policy)
+        return plan_table(policy, desired, live.result())

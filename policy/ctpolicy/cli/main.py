@@ -13,7 +13,7 @@ import click
 from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
-COMMANDS: Final = ("validate", "compile", "plan", "apply", "remove", "status", "explain", "schema")
+COMMANDS: Final = ("validate", "compile", "plan", "apply", "remove", "status", "explain", "diff", "schema")
 
 BUG: Final = 1
 BAD_INPUT: Final = 2
@@ -53,7 +53,8 @@ def cli(debug: bool) -> None:
 
     \b
     Exit statuses: 0 done or nothing to do, 1 a bug, 2 bad input, 3 apply failed and the host was put back,
-    4 host left inconsistent, 5 the host cannot, 6 deadline, 10 changes pending (with --detailed-exitcode).
+    4 host left inconsistent, 5 the host cannot, 6 deadline, 8 a difference was found, 10 changes pending (with
+    --detailed-exitcode).
     """
 
 
@@ -79,10 +80,8 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep Python from flushing into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit:
+        return 0  # click's way out when whoever reads our output has seen enough
     except Exception as error:
         if "--debug" in arguments:
             raise

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.render_json import Json
-from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.ruleset import Ruleset, Table
 from ctpolicy.nftables.worker import WorkerStatus
 
 DEADLINE: Final = 120.0
@@ -68,6 +68,15 @@ class Libnftables:
         """Our table as it is now; see Kernel."""
         listing = self._call("list", "")
         return find_table(read_text(listing), TABLE_FAMILY, TABLE_NAME) if listing else None
+
+    def read_ruleset(self) -> Ruleset:
+        """Every table as it is now, whoever it belongs to.
+
+        Raises:
+            HostError: they cannot be read.
+            DeadlineError: no answer in time.
+        """
+        return read_text(self._call("ruleset", ""))
 
     def commit(self, document: Json) -> None:
         """Run one transaction; see Kernel."""

@@ -15,6 +15,7 @@ from typing import Any
 from ctpolicy.errors import InputError
 from ctpolicy.nftables.read_rules import (
     NotModelledError,
+    is_adorned,
     known_types,
     read_elements,
     read_pairs,
@@ -162,12 +163,8 @@ def _types(body: Json) -> tuple[Datatype, ...]:
 
 def _unknown_attributes(body: Json) -> Json:
     """What a set has that ours never have; `adorned` are elements with a comment or a counter."""
-    adorned = [value for value in body.get("elem", []) if _adorned(value)]
+    adorned = [value for value in body.get("elem", []) if is_adorned(value[0] if isinstance(value, list) else value)]
     return {key: value for key, value in body.items() if key not in _HEADER} | ({"adorned": adorned} if adorned else {})
-
-
-def _adorned(value: Any) -> bool:
-    return "elem" in (value[0] if isinstance(value, list) else value) if isinstance(value, (list, dict)) else False
 
 
 def _canonical(value: Any) -> str:

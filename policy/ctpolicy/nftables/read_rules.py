@@ -79,12 +79,11 @@ def _known_statement(listed: Json) -> Statement:
 
 def _verdict(value: Json) -> Verdict:
     ((word, target),) = value.items()
-    kind = _VERDICT_KINDS.get(word)
-    if kind in {VerdictKind.JUMP, VerdictKind.GOTO} and isinstance(target, dict):
-        return Verdict(kind, target["target"])
-    if kind is None or target is not None:
+    if word in {"jump", "goto"} and isinstance(target, dict):
+        return Verdict(_VERDICT_KINDS[word], target["target"])
+    if word not in _VERDICT_KINDS or target is not None:
         raise NotModelledError
-    return Verdict(kind)
+    return Verdict(_VERDICT_KINDS[word])
 
 
 def read_selector(value: Json) -> Selector:
@@ -146,11 +145,15 @@ def read_pairs(listed: Iterable[Any], types: Sequence[Datatype]) -> tuple[tuple[
     return tuple(sorted(found, key=lambda pair: pair[0]))
 
 
+def is_adorned(value: Any) -> bool:
+    """Whether an element has more to it than its value."""
+    return isinstance(value, dict) and "elem" in value
+
+
 def _bare(value: Any) -> Any:
     """An element without its comment and counter."""
-    match value:
-        case {"elem": {"val": bare, **others}} if others.keys() <= _HARMLESS:
-            return bare
+    if is_adorned(value) and value["elem"].keys() <= _HARMLESS:
+        return value["elem"]["val"]
     return value
 
 

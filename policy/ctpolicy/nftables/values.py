@@ -17,6 +17,7 @@ from ctpolicy.packetspace.packet import address_text as packet_address_text
 
 _BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
 _WORDS: Final = {Datatype.INTERFACE, Datatype.ADDRESS_TYPE}
+_NUMBERS: Final = {Datatype.PORT, Datatype.PROTOCOL}
 
 PROTOCOL_WORDS: Final[dict[str, int]] = {
     "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6, "egp": 8,
@@ -104,18 +105,16 @@ def parse_element(value: Any, datatype: Datatype) -> Value:
     Raises:
         ValueError: it is not one value, prefix or range of this type.
     """
-    if datatype in _WORDS:
-        if isinstance(value, str):
-            return value
-        raise ValueError(f"{value!r} is no {datatype.value}")
     match value:
-        case {"prefix": {"addr": str(address), "len": int(length)}} if datatype in _BITS:
-            return _prefix(_parse_value(address, datatype), length, _BITS[datatype])
-        case {"range": [first, last]}:
-            return _parse_value(first, datatype), _parse_value(last, datatype)
+        case str() if datatype in _WORDS:
+            return value
         case str() | int():
             number = _parse_value(value, datatype)
             return number, number
+        case {"prefix": {"addr": str(address), "len": int(length)}} if bits := _BITS.get(datatype):
+            return _prefix(_parse_value(address, datatype), length, bits)
+        case {"range": [first, last]}:
+            return _parse_value(first, datatype), _parse_value(last, datatype)
     raise ValueError(f"{value!r} is no {datatype.value}")
 
 
@@ -126,14 +125,14 @@ def _prefix(address: int, length: int, bits: int) -> Interval:
 
 
 def _parse_value(value: Any, datatype: Datatype) -> int:
-    match datatype, value:
-        case Datatype.IPV4_ADDRESS, str():
-            return int.from_bytes(_address_bytes(AF_INET, value))
-        case Datatype.IPV6_ADDRESS, str():
-            return int.from_bytes(_address_bytes(AF_INET6, value))
-        case ((Datatype.PORT | Datatype.PROTOCOL), int()) if not isinstance(value, bool):
+    match value:
+        case int() if datatype in _NUMBERS and not isinstance(value, bool):
             return value
-        case Datatype.PROTOCOL, str() if value in PROTOCOL_WORDS:
+        case str() if datatype is Datatype.IPV4_ADDRESS:
+            return int.from_bytes(_address_bytes(AF_INET, value))
+        case str() if datatype is Datatype.IPV6_ADDRESS:
+            return int.from_bytes(_address_bytes(AF_INET6, value))
+        case str() if datatype is Datatype.PROTOCOL and value in PROTOCOL_WORDS:
             return PROTOCOL_WORDS[value]
     raise ValueError(f"{value!r} is no {datatype.value}")
 

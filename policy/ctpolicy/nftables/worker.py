@@ -1,10 +1,10 @@
 """The child in which libnftables runs: whatever it does to itself, it does not do to ctpolicy.
 
-    python -I -m ctpolicy.nftables.worker list|run [NAMESPACE]
+    python -I -m ctpolicy.nftables.worker list|ruleset|run [NAMESPACE]
 
-`list` prints the listing of our table as JSON, or nothing if there is no such table. `run` takes libnftables JSON on
-standard input and runs it as one transaction. NAMESPACE is the path of a network namespace to work in. What went
-wrong is on standard error, and the exit status is one of those below.
+`list` prints the listing of our table as JSON, or nothing if there is no such table. `ruleset` prints that of all
+tables. `run` takes libnftables JSON on standard input and runs it as one transaction. NAMESPACE is the path of a
+network namespace to work in. What went wrong is on standard error, and the exit status is one of those below.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 
 if TYPE_CHECKING:
     from nftables import Nftables
@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
         context = _context()
         if mode == "list":
             sys.stdout.write(_list(context))
+        elif mode == "ruleset":
+            sys.stdout.write(_command(context, _ask({"ruleset": None})))
         else:
             _run(context, sys.stdin.read())
     except _GivenUpError as error:

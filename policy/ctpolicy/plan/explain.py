@@ -10,11 +10,11 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.plan.ways import ROLES
+from ctpolicy.plan.ways import entry_of_chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def _verdict(explanation: Explanation) -> str:
 def _deciding_entry(way: Trace) -> str | None:
     if not way.steps:
         return None
-    role, underscore, name = way.steps[-1].chain.partition("_")
-    return f"{role} {name}" if underscore and role in ROLES else None
+    entry = entry_of_chain(way.steps[-1].chain)
+    return " ".join(entry) if entry else None
 
 
 def _step(step: Step) -> str:
