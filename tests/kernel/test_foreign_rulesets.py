@@ -6,7 +6,8 @@ calls possibly untracked. The two differ only where a rule asks for a mark.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path as File
@@ -16,10 +17,13 @@ from typing import Any, Final
 import pytest
 
 from ctpolicy.nftables.read import read_text
-from ctpolicy.nftables.ruleset import Ruleset
+from ctpolicy.nftables.render_json import load_document
+from ctpolicy.nftables.render_text import text
+from ctpolicy.nftables.ruleset import Ruleset, Unmodelled
 from ctpolicy.nftables.space import Untracked, ruleset_space
 from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, LOOPBACK, PROTOCOLS_WITH_PORTS, Path
-from ctpolicy.packetspace.packet import Packet
+from ctpolicy.packetspace.packet import Address, Packet
+from kernel.namespace import Namespace
 from kernel.oracle import DEVICES, UNNAMED, Oracle, can_be_sent
 
 pytestmark = pytest.mark.kernel
@@ -71,9 +75,9 @@ def packets_near(ruleset: Ruleset, random: Random, count: int) -> list[Packet]:
     """Packets whose fields are at the edges of what the rules name, or just beyond."""
     edges = {end + by for interval in intervals(ruleset) for end in interval for by in (-1, 0, 0, 1)} | {40000}
     ports = sorted(edge for edge in edges if 0 <= edge < 1 << 16)
-    ends = {
-        4: [IPv4Address(edge) for edge in sorted(edges) if 1 << 24 < edge < 1 << 32] + [*map(IPv4Address, V4)] * 2,
-        6: [IPv6Address(edge) for edge in sorted(edges) if 1 << 64 < edge < 1 << 128] + [*map(IPv6Address, V6)] * 2,
+    ends: dict[int, Sequence[Address]] = {
+        4: [IPv4Address(edge) for edge in sorted(edges) if 1 << 24 < edge < 1 << 32] + [*map(IPv4Address, V4 * 2)],
+        6: [IPv6Address(edge) for edge in sorted(edges) if 1 << 64 < edge < 1 << 128] + [*map(IPv6Address, V6 * 2)],
     }
     found: list[Packet] = []
     while len(found) < count:
@@ -103,3 +107,22 @@ def intervals(part: Any) -> Iterator[tuple[int, int]]:
         case _ if is_dataclass(part):
             for field in fields(part):
                 yield from intervals(getattr(part, field.name))
+
+
+REBUILT: Final = [file for file in FILES if file.stem != "web-front-end"]
+"""All but the one whose set counts, and comments on elements: that is seen, and not made again."""
+
+
+@pytest.mark.parametrize("file", REBUILT, ids=lambda file: file.stem)
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_is_read_of_a_foreign_ruleset_is_rendered_the_same(namespace: Namespace, file: File, form: str) -> None:
+    namespace.load(file.read_text())
+    ruleset = read_text(namespace.run("nft", "-j", "list", "ruleset").stdout)
+    for table in ruleset:
+        if form == "json":
+            namespace.run("nft", "-j", "-f", "-", stdin=json.dumps(load_document(table)))
+        elif not any(
+            isinstance(part, Unmodelled) for chain in table.chains for rule in chain.rules for part in rule.statements
+        ):
+            namespace.load(text(table))
+    assert read_text(namespace.run("nft", "-j", "list", "ruleset").stdout) == ruleset
