@@ -144,3 +144,11 @@ def test_a_question_about_another_protocol_does_not_apply() -> None:
     assert HERE not in found.possibly
     assert parse_packet("in icmp 192.0.2.1 -> 192.0.2.2") in found.possibly
     assert not found.certainly
+
+
+@pytest.mark.parametrize("body", [None, {"type": "target", "name": "CT"}, {"type": "match", "name": "multiport"}])
+def test_what_iptables_nft_hides_leaves_both_possible(body: dict[str, str] | None) -> None:
+    found = space([match({"meta": {"key": "l4proto"}}, "udp"), {"xt": body}, NOTRACK])
+    assert HERE in found.possibly
+    assert not found.certainly
+    assert TCP not in found.possibly

@@ -254,7 +254,7 @@ def _unmodelled(text: str, then: Node) -> Node:
         return then
     if word == "reject":
         return outcomes.DROP
-    if word in _QUESTIONS or (word == "xt" and body.get("type") == "match"):
+    if word in _QUESTIONS or (word == "xt" and isinstance(body, dict) and body.get("type") == "match"):
         return outcomes.doubted(then)
     match body:
         case {"key": {"meta": {"key": str(key)}}, "value": value} if word == "mangle" and key in _CHANGED_META:
