@@ -12,9 +12,10 @@ from jsonschema import Draft202012Validator
 from ctpolicy.meaning import decide
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import trace
+from ctpolicy.nftables.read import read_document
 from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.plan.as_json import plan_json
-from ctpolicy.plan.explain import explain_policy, explain_table, explanation_json, explanation_lines
+from ctpolicy.plan.explain import explain_policy, explain_ruleset, explanation_json, explanation_lines
 from ctpolicy.plan.plan import EntryChange, Plan, Turn, plan_policy, plan_removal
 from ctpolicy.plan.report import MOST_LINES, plan_lines
 from ctpolicy.plan.status import status, status_json, status_lines
@@ -192,7 +193,7 @@ def test_explain_names_entry_and_rules_in_both_directions() -> None:
     body = {
         "apiVersion": "ctpolicy.explain/v1",
         "packet": explanation_json(there),
-        "answer": explanation_json(explain_table(packet, table(METRICS))[1]),
+        "answer": explanation_json(explain_ruleset(packet, (table(METRICS),))[1]),
     }
     _validate(body, "explain-v1.schema.json")
 
@@ -201,14 +202,12 @@ def test_explain_by_policy_and_by_its_table_agree() -> None:
     for text in ("in tcp 192.168.7.5:40000 -> 192.168.7.71:9100", "in tcp 192.0.2.1:1 -> 192.0.2.2:22",
                  "forward udp 192.0.2.1:1 -> 192.0.2.2:9"):  # fmt: skip
         packet = parse_packet(text)
-        by_policy, by_table = explain_policy(packet, policy(METRICS)), explain_table(packet, table(METRICS))
+        by_policy, by_table = explain_policy(packet, policy(METRICS)), explain_ruleset(packet, (table(METRICS),))
         assert [e.trace for e in by_policy] == [e.trace for e in by_table]
         assert by_policy[0].decision == decide(policy(METRICS), packet)
 
 
 def test_a_rule_that_is_not_modelled_makes_the_answer_unknown() -> None:
-    from ctpolicy.nftables.read import read_document
-
     own = compile_policy(policy(VXLAN))
     chain = {"family": "inet", "table": "ctpolicy", "name": "prerouting", "type": "filter", "hook": "prerouting",
              "prio": -300, "policy": "accept"}  # fmt: skip
@@ -217,3 +216,19 @@ def test_a_rule_that_is_not_modelled_makes_the_answer_unknown() -> None:
     packet = parse_packet("in udp 192.0.2.1:1 -> 192.0.2.2:4789")
     assert trace(live, packet).untracked is None
     assert trace(own, packet).untracked is True
+
+
+def test_explain_names_somebody_elses_table_too() -> None:
+    own = {"family": "inet", "table": "ovn_notrack"}
+    listed = [
+        {"chain": own | {"name": "c", "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
+        {"rule": own | {"chain": "c", "expr": [
+            {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 6081}},
+            {"notrack": None},
+        ]}},
+    ]  # fmt: skip
+    live = (*read_document({"nftables": listed}), table(VXLAN))
+    there, back = explain_ruleset(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:6081"), live)
+    assert there.untracked
+    assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack"
+    assert back.untracked is False

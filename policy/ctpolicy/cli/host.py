@@ -30,14 +30,20 @@ def live_table(netns: str | None, dump: Path | None) -> Table | None:
     """
     if dump is None:
         return kernel(netns).read_table()
+    return find_table(live_ruleset(netns, dump), TABLE_FAMILY, TABLE_NAME)
+
+
+def live_ruleset(netns: str | None, dump: Path | None = None) -> Ruleset:
+    """Every live table, whoever it belongs to.
+
+    Raises:
+        InputError: both a namespace and a dump were given, or one of them is not there.
+    """
+    if dump is None:
+        return kernel(netns).read_ruleset()
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
-    return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)
-
-
-def live_ruleset(netns: str | None) -> Ruleset:
-    """Every live table, whoever it belongs to."""
-    return kernel(netns).read_ruleset()
+    return read_text(read_dump(dump))
 
 
 def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = None) -> Plan:

@@ -6,6 +6,11 @@ it goes. So `destination port 1 from A, or 2 from B, ..., or source port 1 to A,
 written: wherever the first half fails, the second half follows, and that is one shared node. With both ports before
 both addresses every pair of a destination port and a source port would have a node of its own.
 
+No order is good for every set. This one is quadratic where, on one path, thousands of destination ports have a list
+of destinations each, or thousands of source ports a list of sources, beside thousands of the other kind: a thousand
+host services with different peers each and a thousand host clients with different peers each are two million nodes,
+and so are a thousand forwards with different servers. Lists that entries share cost nothing of the kind.
+
 Only real packets are in any set: what `Packet` refuses (a port of gre, `lo` on path in) is outside of all of them. But
 interfaces are integers (interface_values.py), of which some are no name, and those count as interfaces here: sets that
 differ in nothing else are told apart. No two sets of names and patterns that people write are like that.
