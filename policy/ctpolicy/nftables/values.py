@@ -7,10 +7,11 @@ nft itself must never parse a value of ours: it asks the resolver about names, r
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Final
 
-from ctpolicy.nftables.ruleset import Datatype, Element
+from ctpolicy.nftables.ruleset import Datatype, Element, Joined, Value
 from ctpolicy.packetspace.intervals import Interval, prefix_length
 from ctpolicy.packetspace.packet import address_text as packet_address_text
 
@@ -32,6 +33,34 @@ PROTOCOL_WORDS: Final[dict[str, int]] = {
 not be there."""
 
 
+def key_json(element: Element, types: Sequence[Datatype]) -> Any:
+    """An element of one field or of several, as libnftables lists it."""
+    if isinstance(element, Joined):
+        return {"concat": [element_json(part, of) for part, of in zip(element.parts, types, strict=True)]}
+    return element_json(element, types[0])
+
+
+def key_text(element: Element, types: Sequence[Datatype]) -> str:
+    """An element of one field or of several, as `nft -f` takes it."""
+    if isinstance(element, Joined):
+        return " . ".join(element_text(part, of) for part, of in zip(element.parts, types, strict=True))
+    return element_text(element, types[0])
+
+
+def parse_key(value: Any, types: Sequence[Datatype]) -> Element:
+    """An element of one field or of several, from a listing.
+
+    Raises:
+        ValueError: it is not of these types.
+    """
+    if len(types) == 1:
+        return parse_element(value, types[0])
+    match value:
+        case {"concat": list(parts)}:
+            return Joined(tuple(parse_element(part, of) for part, of in zip(parts, types, strict=True)))
+    raise ValueError(f"{value!r} is not of {len(types)} fields")
+
+
 def address_text(value: int, datatype: Datatype) -> str:
     """An address as nft lists it."""
     if datatype is Datatype.IPV4_ADDRESS:
@@ -39,7 +68,7 @@ def address_text(value: int, datatype: Datatype) -> str:
     return packet_address_text(ipaddress.IPv6Address(value))
 
 
-def element_json(element: Element, datatype: Datatype) -> Any:
+def element_json(element: Value, datatype: Datatype) -> Any:
     """An element as libnftables lists it, which is also how it takes it.
 
     A range that is a prefix is listed as the prefix, and one value as itself.
@@ -57,7 +86,7 @@ def element_json(element: Element, datatype: Datatype) -> Any:
     return {"range": [address_text(first, datatype), address_text(last, datatype)]}
 
 
-def element_text(element: Element, datatype: Datatype) -> str:
+def element_text(element: Value, datatype: Datatype) -> str:
     """An element as `nft -f` takes it."""
     if isinstance(element, str):
         return f'"{element}"' if datatype is Datatype.INTERFACE else element
@@ -70,7 +99,7 @@ def element_text(element: Element, datatype: Datatype) -> str:
     return str(value)
 
 
-def parse_element(value: Any, datatype: Datatype) -> Element:
+def parse_element(value: Any, datatype: Datatype) -> Value:
     """An element from a listing.
 
     Raises:

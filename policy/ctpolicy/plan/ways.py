@@ -49,7 +49,7 @@ class _Ways:
                     match statement:
                         case Verdict(_, str(target)):
                             self._into[target].append((chain.name, asked))
-                        case VerdictLookup(_, name):
+                        case VerdictLookup(_, str(name)):
                             for element, verdict in maps.get(name, ()):
                                 if verdict.chain:
                                     self._into[verdict.chain].append((chain.name, hash((asked, element))))
