@@ -1,4 +1,4 @@
-"""`make bench`: what a packet, a compile, a plan and a start cost. Exits with 1 if a limit is missed."""
+"""`make bench`: what packets, compiling, plans, packet spaces and a start cost. Exits with 1 if a limit is missed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.commands import measure_compile, measure_plan, measure_start
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
+from benchmarks.packet_spaces import measure_spaces
 
 REPORT = Path("build/benchmarks.json")
 
@@ -17,6 +18,7 @@ def main() -> int:
         *measure_start(),
         *measure_plan(),
         *measure_compile(),
+        *measure_spaces(),
         *measure_ports(),
         *measure_prefixes(),
     ]

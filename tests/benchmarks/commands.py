@@ -47,13 +47,14 @@ def measure_plan() -> list[Measurement]:
     """A plan with nothing to do against the kernel's own listing of the table, which it has to read."""
     with tempfile.TemporaryDirectory() as directory:
         return [
-            *_measure_plan("an example", _EXAMPLE, 9),
-            *_measure_plan("10,000 entries", _many_entries(Path(directory)), 4),
-            *_measure_plan("100,000 prefixes", _many_peers(Path(directory)), 4),
+            # No limit for an example: nft takes 4 ms, and Python alone more than twice that to start.
+            *_measure_plan("an example", _EXAMPLE, 9, None),
+            *_measure_plan("10,000 entries", _many_entries(Path(directory)), 4, PLAN_LIMIT),
+            *_measure_plan("100,000 prefixes", _many_peers(Path(directory)), 4, PLAN_LIMIT),
         ]
 
 
-def _measure_plan(name: str, policy: Path, runs: int) -> list[Measurement]:
+def _measure_plan(name: str, policy: Path, runs: int, limit: float | None) -> list[Measurement]:
     group = "a plan with nothing to do"
     with Namespace() as host:
         _run(_COMMAND, "apply", policy, "--netns", host.path, "--yes")
@@ -66,9 +67,7 @@ def _measure_plan(name: str, policy: Path, runs: int) -> list[Measurement]:
         )
     return [
         Measurement(group, f"{name}, nft -j list table", 1000 * took["list"], "ms", 1.0),
-        Measurement(
-            group, f"{name}, ctpolicy plan", 1000 * took["plan"], "ms", took["plan"] / took["list"], PLAN_LIMIT
-        ),
+        Measurement(group, f"{name}, ctpolicy plan", 1000 * took["plan"], "ms", took["plan"] / took["list"], limit),
     ]
 
 

@@ -76,8 +76,8 @@ def test_a_match_that_is_not_modelled_is_kept_as_it_is() -> None:
 
 
 def test_a_set_of_another_kind_is_another_kind_of_object() -> None:
-    concatenation = {"set": IN_T | {"name": "s", "type": ["ipv4_addr", "inet_service"], "handle": 2}}
-    assert _table(concatenation).others == (Other("set", "s"),)
+    marks = {"set": IN_T | {"name": "s", "type": ["ipv4_addr", "mark"], "handle": 2}}
+    assert _table(marks).others == (Other("set", "s"),)
 
 
 def test_a_set_with_an_attribute_of_its_own_differs_from_one_without() -> None:

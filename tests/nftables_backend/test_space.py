@@ -81,7 +81,7 @@ def test_a_table_after_another_sees_what_that_accepted_and_not_what_it_dropped()
         Match(Payload("ip", "saddr"), SetReference("nowhere")),
         Match(Payload("th", "dport"), (1, 2)),
         Unmodelled('{"limit":{"rate":5}}'),
-        Unmodelled('{"mangle":{"key":{"meta":{"key":"mark"}},"value":1}}'),
+        Unmodelled('{"mangle":{"key":{"meta":{"key":"mark"}},"value":{"ct":{"key":"mark"}}}}'),
     ],
 )
 def test_what_is_asked_and_not_modelled_leaves_both_possible(asked: Statement) -> None:
@@ -117,8 +117,16 @@ def test_a_statement_that_may_do_anything_leaves_everything_possible(statement: 
     assert parse_packet("in tcp 192.0.2.1:1 -> 192.0.2.2:2") not in space.possibly
 
 
-def test_a_log_changes_nothing() -> None:
-    space = table_space(foreign((UDP, Unmodelled('{"log":null}'), Notrack())))
+@pytest.mark.parametrize(
+    "statement",
+    [
+        '{"log":null}',
+        '{"counter":"named"}',
+        '{"mangle":{"key":{"meta":{"key":"mark"}},"value":{"|":[{"meta":{"key":"mark"}},524288]}}}',
+    ],
+)
+def test_a_log_a_counter_and_a_mark_change_nothing(statement: str) -> None:
+    space = table_space(foreign((UDP, Unmodelled(statement), Notrack())))
     assert space.certainly == space.possibly == table_space(foreign((UDP, Notrack()))).certainly
 
 
@@ -174,4 +182,5 @@ def test_a_table_that_somebody_changed_means_something_else(change: str) -> None
             told = PacketSpace.of_boxes([box])
             witness = told.witness()
             assert witness is not None
+            assert isinstance(key, tuple)
             assert key[0] in {witness.destination_port, witness.source_port}

@@ -12,12 +12,15 @@ from jsonschema import Draft202012Validator
 from ctpolicy.meaning import decide
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import trace
+from ctpolicy.nftables.read import read_document
 from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.plan.as_json import plan_json
-from ctpolicy.plan.explain import explain_policy, explain_table, explanation_json, explanation_lines
+from ctpolicy.plan.explain import explain_policy, explain_ruleset, explanation_json, explanation_lines
 from ctpolicy.plan.plan import EntryChange, Plan, Turn, plan_policy, plan_removal
 from ctpolicy.plan.report import MOST_LINES, plan_lines
+from ctpolicy.plan.side import compare_within, policy_side, ruleset_side
 from ctpolicy.plan.status import status, status_json, status_lines
+from ctpolicy.plan.traffic import traffic_lines
 from policies import METRICS, VXLAN, policy, table
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -33,13 +36,12 @@ def _changes(plan: Plan) -> dict[str, Turn]:
     return {entry.name: entry.turn for entry in plan.entries}
 
 
-def test_a_new_entry_is_added_and_shown_by_a_packet_that_it_decides() -> None:
+def test_a_new_entry_is_added_and_shown_by_packets_that_it_decides() -> None:
     plan = plan_policy(policy(VXLAN), None)
-    (entry,) = plan.entries
-    assert (entry.name, entry.role, entry.turn) == ("vxlan", "bypass", Turn.ADDED)
-    assert entry.witness is not None
-    assert entry.witness.untracked
-    assert decide(policy(VXLAN), entry.witness.packet).untracked
+    assert _changes(plan) == {"vxlan": Turn.ADDED}
+    assert not plan.traffic.tracked
+    assert {shift.entries for shift in plan.traffic.untracked} == {("vxlan",)}
+    assert all(shift.is_certain and decide(policy(VXLAN), shift.witness).untracked for shift in plan.traffic.untracked)
 
 
 def test_only_the_entry_that_changes_is_named() -> None:
@@ -59,14 +61,38 @@ def test_a_group_that_changes_names_every_entry_that_uses_it() -> None:
     assert _changes(plan_policy(policy(wider), table(METRICS))) == {"node-metrics": Turn.CHANGED}
 
 
-def test_a_witness_of_a_change_is_decided_differently_before_and_after() -> None:
-    wider = METRICS.replace("192.168.7.0/24", "192.168.6.0/23")
-    plan = plan_policy(policy(wider), table(METRICS))
-    (entry,) = plan.entries
-    assert entry.witness is not None
-    assert plan.live is not None
-    assert trace(plan.live, entry.witness.packet).untracked is False
-    assert decide(policy(wider), entry.witness.packet).untracked
+def test_witnesses_are_decided_differently_before_and_after() -> None:
+    changed = METRICS.replace("192.168.7.0/24", "192.168.6.0/24")
+    plan = plan_policy(policy(changed), table(METRICS))
+    assert plan.traffic.untracked
+    assert plan.traffic.tracked
+    for shifts, before, after in ((plan.traffic.untracked, METRICS, changed), (plan.traffic.tracked, changed, METRICS)):
+        for shift in shifts:
+            assert not decide(policy(before), shift.witness).untracked
+            assert decide(policy(after), shift.witness).untracked
+            assert shift.entries == ("node-metrics",)
+
+
+def test_one_address_that_is_added_is_the_only_traffic_that_changes() -> None:
+    more = METRICS.replace("10.1.0.0/16", "10.1.0.0/16, 192.0.2.9")
+    traffic = plan_policy(policy(more), table(METRICS)).traffic
+    assert traffic.is_complete
+    assert not traffic.tracked
+    assert [shift.packets for shift in traffic.untracked][:2] == [
+        "in tcp 192.0.2.9 -> any:9100,9537",
+        "out tcp any:9100,9537 -> 192.0.2.9 dev not lo",
+    ]
+
+
+def test_other_rules_for_the_same_packets_are_no_change_of_traffic() -> None:
+    # Half of a prefix beside the whole of it says nothing new.
+    one = "{name: a, host-service: tcp/80, peers: 192.0.2.0/24}"
+    plan = plan_policy(
+        policy(f"bypass: [{one}]"), table(f"bypass: [{one}, {one.replace('a,', 'b,').replace('/24', '/25')}]")
+    )
+    assert plan
+    assert not plan.traffic
+    assert "  no packet changes, only rules do" in list(plan_lines(plan))
 
 
 def test_an_entry_that_goes_is_named() -> None:
@@ -93,17 +119,28 @@ def test_nothing_to_do_says_so() -> None:
 
 
 def test_a_plan_reads_traffic_first_and_then_rules() -> None:
-    wider = METRICS.replace("10.1.0.0/16", "10.2.0.0/16")
-    assert "\n".join(plan_lines(plan_policy(policy(wider), table(METRICS)))) == (
+    changed = "bypass: [{name: web, overlay: {protocol: gre}, peers: [192.0.2.1, 192.0.2.9], paths: [in, out]}]"
+    before = changed.replace(", 192.0.2.9", "")
+    assert "\n".join(plan_lines(plan_policy(policy(changed), table(before)))) == (
         "Traffic\n"
-        "  ~ bypass node-metrics  untracked now: in tcp 10.2.0.0:40000 -> 192.0.2.2:9100\n"
+        "  ~ bypass web\n"
+        "  becomes untracked\n"
+        "    + in gre 192.0.2.9 -> any  by web\n"
+        "        such as in gre 192.0.2.9 -> 192.0.2.1\n"
+        "    + out gre any -> 192.0.2.9  by web\n"
+        "        such as out gre 198.51.100.1 -> 192.0.2.9\n"
         "\n"
         "Rules\n"
         "  ~ table inet ctpolicy\n"
-        "    ~ set nodes_v4: 1 element\n"
-        "        - 10.1.0.0/16\n"
-        "    ~ set nodes_v4: 1 element\n"
-        "        + 10.2.0.0/16"
+        "    + set web_peers_v4: 2 elements\n"
+        "        + 192.0.2.1\n"
+        "        + 192.0.2.9\n"
+        "    ~ chain output_gre\n"
+        "        - ip daddr 192.0.2.1 goto bypass_web\n"
+        "        + ip daddr @web_peers_v4 goto bypass_web\n"
+        "    ~ chain prerouting_gre\n"
+        "        - ip saddr 192.0.2.1 fib daddr type @taken_by_host goto bypass_web\n"
+        "        + ip saddr @web_peers_v4 fib daddr type @taken_by_host goto bypass_web"
     )
 
 
@@ -158,7 +195,7 @@ def test_explain_names_entry_and_rules_in_both_directions() -> None:
     body = {
         "apiVersion": "ctpolicy.explain/v1",
         "packet": explanation_json(there),
-        "answer": explanation_json(explain_table(packet, table(METRICS))[1]),
+        "answer": explanation_json(explain_ruleset(packet, (table(METRICS),))[1]),
     }
     _validate(body, "explain-v1.schema.json")
 
@@ -167,14 +204,12 @@ def test_explain_by_policy_and_by_its_table_agree() -> None:
     for text in ("in tcp 192.168.7.5:40000 -> 192.168.7.71:9100", "in tcp 192.0.2.1:1 -> 192.0.2.2:22",
                  "forward udp 192.0.2.1:1 -> 192.0.2.2:9"):  # fmt: skip
         packet = parse_packet(text)
-        by_policy, by_table = explain_policy(packet, policy(METRICS)), explain_table(packet, table(METRICS))
+        by_policy, by_table = explain_policy(packet, policy(METRICS)), explain_ruleset(packet, (table(METRICS),))
         assert [e.trace for e in by_policy] == [e.trace for e in by_table]
         assert by_policy[0].decision == decide(policy(METRICS), packet)
 
 
 def test_a_rule_that_is_not_modelled_makes_the_answer_unknown() -> None:
-    from ctpolicy.nftables.read import read_document
-
     own = compile_policy(policy(VXLAN))
     chain = {"family": "inet", "table": "ctpolicy", "name": "prerouting", "type": "filter", "hook": "prerouting",
              "prio": -300, "policy": "accept"}  # fmt: skip
@@ -183,3 +218,33 @@ def test_a_rule_that_is_not_modelled_makes_the_answer_unknown() -> None:
     packet = parse_packet("in udp 192.0.2.1:1 -> 192.0.2.2:4789")
     assert trace(live, packet).untracked is None
     assert trace(own, packet).untracked is True
+
+
+def test_explain_names_somebody_elses_table_too() -> None:
+    own = {"family": "inet", "table": "ovn_notrack"}
+    listed = [
+        {"chain": own | {"name": "c", "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
+        {"rule": own | {"chain": "c", "expr": [
+            {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 6081}},
+            {"notrack": None},
+        ]}},
+    ]  # fmt: skip
+    live = (*read_document({"nftables": listed}), table(VXLAN))
+    there, back = explain_ruleset(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:6081"), live)
+    assert there.untracked
+    assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack"
+    assert back.untracked is False
+
+
+def test_a_comparison_that_is_too_large_is_given_up_and_says_so() -> None:
+    # Services and clients mixed, each with peers of its own: their diagram grows with the square of their number.
+    entries = "\n".join(
+        f"  - {{name: e{n}, {'host-service' if n % 2 else 'host-client'}: tcp/{1000 + n}, peers: 10.0.{n}.0/24}}"
+        for n in range(200)
+    )
+    tested = policy(f"bypass:\n{entries}")
+    given_up = compare_within(lambda: ruleset_side(()), lambda: policy_side(tested), 10_000)
+    assert given_up.is_too_large
+    assert not given_up.is_complete
+    assert "too many" in "".join(traffic_lines(given_up))
+    assert compare_within(lambda: ruleset_side(()), lambda: policy_side(tested)).untracked

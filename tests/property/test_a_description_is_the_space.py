@@ -9,6 +9,7 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.testing.strategies import policies
+from policies import policy as written
 
 
 @given(policies(), st.integers(1, 12))
@@ -28,3 +29,17 @@ def test_every_box_says_something_that_the_ones_before_it_do_not(policy: Policy)
     boxes = bypass_space(policy).describe(8).boxes
     for at in range(len(boxes)):
         assert not PacketSpace.of_boxes(boxes[at : at + 1]) <= PacketSpace.of_boxes(boxes[:at])
+
+
+def test_intervals_in_one_branch_do_not_reach_the_next() -> None:
+    """On eth0 all of 10.0.0.0/8 is one branch, and the box has two intervals in it: the second met what is beyond."""
+    space = bypass_space(
+        written("""
+bypass: [{name: all, overlay: vxlan, peers: 10.0.0.0/8, interfaces: [eth0, eth1], paths: [in]}]
+track: [{name: one, overlay: vxlan, peers: 10.0.0.8, interfaces: [eth1], paths: [in]}]
+""")
+    )
+    assert str(space.describe()).splitlines() == [
+        "in udp 10.0.0.0/29,10.0.0.9-10.255.255.255 -> any:4789 dev eth0,eth1",
+        "in udp 10.0.0.0/8 -> any:4789 dev eth0",
+    ]

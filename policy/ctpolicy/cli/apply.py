@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ctpolicy.apply.protocol import apply_plan
-from ctpolicy.cli.host import kernel, policy_and_live_table
+from ctpolicy.cli.host import kernel, plan_files
 from ctpolicy.cli.options import netns, policies, yes
 from ctpolicy.cli.output import may_go_on, print_lines
-from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.report import plan_lines
 
 
@@ -28,7 +27,7 @@ def command(policies: tuple[Path, ...], netns: str | None, yes: bool) -> None:
       sudo ctpolicy apply examples/openshift-worker.yaml
       sudo ctpolicy apply --yes --netns blue examples/openshift-worker.yaml
     """
-    plan = plan_policy(*policy_and_live_table(policies, netns))
+    plan = plan_files(policies, netns)
     print_lines(plan_lines(plan))
     if not plan:
         return

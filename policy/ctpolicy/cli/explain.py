@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import live_table
+from ctpolicy.cli.host import live_ruleset
 from ctpolicy.cli.options import as_json, live_dump, netns, optional_policies
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
 from ctpolicy.packetspace.packet import NotationError, Packet, parse_packet
-from ctpolicy.plan.explain import explain_policy, explain_table, explanation_json, explanation_lines
+from ctpolicy.plan.explain import explain_policy, explain_ruleset, explanation_json, explanation_lines
 
 
 @click.command("explain")
@@ -24,8 +24,8 @@ from ctpolicy.plan.explain import explain_policy, explain_table, explanation_jso
 def command(packet: str, policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool) -> None:
     """Say what decides a packet and its answer.
 
-    Which entry and which rules, by a policy, or without one by the live table. A packet is written
-    PATH PROTOCOL SOURCE[:PORT] -> DESTINATION[:PORT] [dev NAME], where PATH is in, forward or out.
+    Which entry and which rules, by a policy, or without one by the live ruleset, other people's tables included. A
+    packet is written PATH PROTOCOL SOURCE[:PORT] -> DESTINATION[:PORT] [dev NAME], where PATH is in, forward or out.
 
     \b
       ctpolicy explain "in udp 192.168.7.72:40000 -> 192.168.7.71:4789" examples/openshift-worker.yaml
@@ -37,7 +37,7 @@ def command(packet: str, policies: tuple[Path, ...], netns: str | None, live: Pa
             raise InputError("Either a policy or a live table (--netns, --live): not both.")
         both = explain_policy(asked, load_files(policies))
     else:
-        both = explain_table(asked, live_table(netns, live))
+        both = explain_ruleset(asked, live_ruleset(netns, live))
     if as_json:
         packets = [explanation_json(explanation) for explanation in both]
         print_json({"apiVersion": "ctpolicy.explain/v1", "packet": packets[0], "answer": packets[1]})

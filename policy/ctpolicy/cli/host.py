@@ -9,11 +9,12 @@ from pathlib import Path
 from ctpolicy.cli.options import read_dump
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.language.policy import Policy
+from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.ruleset import Ruleset, Table
+from ctpolicy.plan.plan import Plan, plan_table
 
 
 def kernel(netns: str | None) -> Libnftables:
@@ -29,21 +30,32 @@ def live_table(netns: str | None, dump: Path | None) -> Table | None:
     """
     if dump is None:
         return kernel(netns).read_table()
+    return find_table(live_ruleset(netns, dump), TABLE_FAMILY, TABLE_NAME)
+
+
+def live_ruleset(netns: str | None, dump: Path | None = None) -> Ruleset:
+    """Every live table, whoever it belongs to.
+
+    Raises:
+        InputError: both a namespace and a dump were given, or one of them is not there.
+    """
+    if dump is None:
+        return kernel(netns).read_ruleset()
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
-    return find_table(read_text(read_dump(dump)), TABLE_FAMILY, TABLE_NAME)
+    return read_text(read_dump(dump))
 
 
-def live_ruleset(netns: str | None) -> Ruleset:
-    """Every live table, whoever it belongs to."""
-    return kernel(netns).read_ruleset()
+def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = None) -> Plan:
+    """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
 
-
-def policy_and_live_table(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None
-) -> tuple[Policy, Table | None]:
-    """Both at once: the kernel takes seconds to list a large table, and a policy as long to be read."""
+    Raises:
+        PolicyError: the policies have mistakes.
+        InputError: both a namespace and a dump were given, or one of them is not there.
+        HostError: the live table cannot be read, or is somebody else's.
+    """
     with ThreadPoolExecutor(max_workers=1) as other:
         live = other.submit(live_table, netns, dump)
         policy = load_files(policies)
-        return policy, live.result()
+        desired = compile_policy(policy)
+        return plan_table(policy, desired, live.result())

@@ -9,10 +9,12 @@ import click
 
 from ctpolicy.cli.options import as_json, policies
 from ctpolicy.cli.output import print_json, print_lines
+from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.review.lints import Finding, Severity, lints
+from ctpolicy.review.lints import Finding, Severity, lints_within
 
 FOUND: Final = 8
+MOST_WORK: Final = 50_000_000
 
 
 @click.command("lint")
@@ -27,7 +29,9 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
     \b
       ctpolicy lint examples/openshift-worker.yaml
     """
-    found = lints(load_files(policies))
+    found = lints_within(load_files(policies), MOST_WORK)
+    if found is None:
+        raise InputError("These are too many different packets to lint exactly. Lint parts of the policy.")
     if as_json:
         print_json({"apiVersion": "ctpolicy.lint/v1", "findings": [_json(finding) for finding in found]})
     else:

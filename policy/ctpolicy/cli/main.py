@@ -14,7 +14,9 @@ import click
 from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
-COMMANDS: Final = ("validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "import", "schema")
+COMMANDS: Final = (
+    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "schema",
+)  # fmt: skip
 
 BUG: Final = 1
 BAD_INPUT: Final = 2
@@ -82,10 +84,8 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep Python from flushing into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit:
+        return 0  # click's way out when whoever reads our output has seen enough
     except Exception as error:
         if "--debug" in arguments:
             raise

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import policy_and_live_table
+from ctpolicy.cli.host import plan_files
 from ctpolicy.cli.options import CHANGES_PENDING, as_json, detailed_exitcode, live_dump, netns, policies
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.plan.as_json import plan_json
-from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.report import plan_lines
 
 
@@ -32,7 +31,7 @@ def command(
       sudo ctpolicy plan examples/openshift-worker.yaml
       ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
     """
-    plan = plan_policy(*policy_and_live_table(policies, netns, live))
+    plan = plan_files(policies, netns, live)
     if as_json:
         print_json(plan_json(plan))
     else:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 from ctpolicy.language.mistakes import Mistakes
 from ctpolicy.language.nodes import Mapping
-from ctpolicy.language.policy import Addresses, Entry, Forward, HostClient, HostService, Match, Overlay
+from ctpolicy.language.policy import Addresses, Entry, addresses_of
 from ctpolicy.meaning import legs
 from ctpolicy.packetspace.fields import Family
 
 
 def check_coverage(entry: Entry, node: Mapping, mistakes: Mistakes) -> None:
     """Tell an entry that covers no packet: its ends share no family, or its interfaces carry nothing on its paths."""
-    ends = dict(_ends(entry))
+    ends = dict(addresses_of(entry))
     if not any(all(addresses.of(family) for addresses in ends.values()) for family in entry.families):
         _tell_families(entry, ends, node, mistakes)
         return
@@ -22,22 +21,6 @@ def check_coverage(entry: Entry, node: Mapping, mistakes: Mistakes) -> None:
     if "interfaces" in where.pairs and not legs(entry):  # with every interface and a family there is a leg: not asked
         message = "packets on `lo` are decided once, at output, so this entry covers no packet"
         mistakes.tell(where.pairs["interfaces"][1], message, "`out` among the paths, or other interfaces")
-
-
-def _ends(entry: Entry) -> Iterator[tuple[str, Addresses]]:
-    """The keys that hold addresses of an entry, and what they hold."""
-    match entry:
-        case Overlay():
-            yield "peers", entry.peers
-        case HostService() | HostClient():
-            yield "peers", entry.peers
-            yield "local", entry.local
-        case Forward():
-            yield "clients", entry.clients
-            yield "servers", entry.servers
-        case Match():
-            yield "source", entry.source
-            yield "destination", entry.destination
 
 
 def _tell_families(entry: Entry, ends: dict[str, Addresses], node: Mapping, mistakes: Mistakes) -> None:

@@ -133,6 +133,22 @@ class Match(_Common):
 Entry = Overlay | HostService | HostClient | Forward | Ports | Match
 
 
+def addresses_of(entry: Entry) -> Iterator[tuple[str, Addresses]]:
+    """The keys of an entry that hold addresses, and what they hold."""
+    match entry:
+        case Overlay():
+            yield "peers", entry.peers
+        case HostService() | HostClient():
+            yield "peers", entry.peers
+            yield "local", entry.local
+        case Forward():
+            yield "clients", entry.clients
+            yield "servers", entry.servers
+        case Match():
+            yield "source", entry.source
+            yield "destination", entry.destination
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """A unit test that travels with the policy: this packet is untracked, or is not."""

@@ -114,9 +114,12 @@ def _merged(entry: str, role: Role, own: Iterable[Leg]) -> Iterator[Box]:
     for leg in own:
         asked = _, source, destination, *_ = _asked(leg)
         # An ipv4 set of integers is not an ipv6 set of the same integers, so addresses keep families apart.
-        family = None if source is None and destination is None else leg.family
-        alike.setdefault((family, asked), []).append((leg.path, leg.family))
-    for (_, asked), corners in alike.items():
+        told_apart = None if source is None and destination is None else leg.family
+        alike.setdefault((told_apart, asked), []).append((leg.path, leg.family))
+    for (family, asked), corners in alike.items():
+        on_loopback = asked[-1]
+        if on_loopback and set(corners) <= set(alike.get((family, (*asked[:-1], False)), ())):
+            continue  # a match both ways says of `lo` again what it says of every interface
         for paths, families in _products(tuple(corners)):
             yield Box(entry, role, paths, families, *asked)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TypeVar
 
-from ctpolicy.nftables.names import OWNER_CHAIN
+from ctpolicy.nftables.ours import OWNER_CHAIN
 from ctpolicy.nftables.ruleset import Chain, Other, Rule, Set, Table, VerdictMap
 
 Holder = Set | VerdictMap

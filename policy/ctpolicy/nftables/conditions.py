@@ -6,17 +6,20 @@ port of another protocol), and some cannot be, because ctpolicy does not model w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ctpolicy.nftables.matches import DESTINATION_TYPE
 from ctpolicy.nftables.names import TAKEN_BY_HOST
-from ctpolicy.nftables.ruleset import Element, Meta, Payload, Selector
-from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
+from ctpolicy.nftables.ruleset import Concatenation, Element, Fib, Joined, Meta, Payload, Selector, Value
+from ctpolicy.packetspace.diagram import Node
+from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.interface_values import pattern_interval
 from ctpolicy.packetspace.interfaces import LONGEST_NAME
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
-from ctpolicy.packetspace.universe import Field
+from ctpolicy.packetspace.sets import union_of_boxes
+from ctpolicy.packetspace.universe import FOREST, Box, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,14 @@ class Absent:
     """Packets in this situation have no such field, so that the rule does not apply, negated or not."""
 
 
-Asked = Field | frozenset[int | str] | Unanswered | Absent
+One = Field | frozenset[int | str] | Unanswered
 """A field; or the values that the packet may have, as far as its situation tells."""
+
+Asked = One | tuple[One, ...] | Absent
+"""What a selector asks, or each part of a concatenation."""
+
+_NOT_TAKEN: Final = frozenset({"unicast", "blackhole", "unreachable", "prohibit"})
+"""The types of destinations on path forward: IPv6 calls those unreachable that no route leads to."""
 
 UNANSWERED = Unanswered()
 ABSENT = Absent()
@@ -51,6 +60,14 @@ ABSENT = Absent()
 
 def asked(selector: Selector, situation: Situation) -> Asked:
     """What a selector asks of packets in a situation."""
+    if isinstance(selector, Concatenation):
+        parts = [_asked_of_one(part, situation) for part in selector.parts]
+        present = tuple(part for part in parts if not isinstance(part, Absent))
+        return present if len(present) == len(parts) else ABSENT
+    return _asked_of_one(selector, situation)
+
+
+def _asked_of_one(selector: Payload | Meta | Fib, situation: Situation) -> One | Absent:
     match selector:
         case Payload("ip" | "ip6" as word, "saddr" | "daddr" as field):
             if situation.family is not (Family.IPV4 if word == "ip" else Family.IPV6):
@@ -60,13 +77,21 @@ def asked(selector: Selector, situation: Situation) -> Asked:
             return _port(protocol, Field.SOURCE_PORT if field == "sport" else Field.DESTINATION_PORT, situation)
         case Meta("l4proto"):
             return frozenset({situation.protocol})
+        case Payload("ip", "protocol"):
+            return frozenset({situation.protocol}) if situation.family is Family.IPV4 else ABSENT
+        case Payload("ip6", "nexthdr"):  # the first header: any extension header may stand before the transport's
+            return IPV6_EXTENSION_HEADERS | {situation.protocol} if situation.family is Family.IPV6 else ABSENT
+        case Payload(word, _) if protocol_number(word) not in {None, situation.protocol}:
+            return ABSENT
+        case Meta("protocol"):
+            return frozenset({"ip" if situation.family is Family.IPV4 else "ip6"})
         case Meta("nfproto"):
             return frozenset({situation.family.value})
-        case Meta("iifname" | "oifname" as key):
+        case Meta("iifname" | "oifname" | "iif" | "oif" as key):
             # The other hook's interface is not there yet, or no more: an empty name.
-            return Field.INTERFACE if (key == "oifname") is (situation.path is Path.OUT) else frozenset({""})
+            return Field.INTERFACE if key.startswith("o") is (situation.path is Path.OUT) else frozenset({""})
     if selector == DESTINATION_TYPE and situation.path is not Path.OUT:
-        return frozenset(TAKEN_BY_HOST if situation.path is Path.IN else ("unicast",))
+        return frozenset(TAKEN_BY_HOST) if situation.path is Path.IN else _NOT_TAKEN
     return UNANSWERED
 
 
@@ -74,7 +99,7 @@ def _is_transport(word: str) -> bool:
     return word == "th" or protocol_number(word) in PROTOCOLS_WITH_PORTS
 
 
-def _port(word: str, field: Field, situation: Situation) -> Asked:
+def _port(word: str, field: Field, situation: Situation) -> One | Absent:
     if word == "th":  # of a protocol without ports, the kernel looks at whatever is there
         return field if situation.protocol in PROTOCOLS_WITH_PORTS else UNANSWERED
     return field if protocol_number(word) == situation.protocol else ABSENT
@@ -84,7 +109,45 @@ def holds(element: Element, value: int | str) -> bool:
     """Whether a value that is known is in an element of a set."""
     if isinstance(element, str):
         return value == element or (element.endswith("*") and str(value).startswith(element[:-1]))
-    return isinstance(value, int) and element[0] <= value <= element[1]
+    return isinstance(element, tuple) and isinstance(value, int) and element[0] <= value <= element[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Packets whose fields are in certain elements: those that are, and those that may be, as diagrams."""
+
+    certainly: Node
+    possibly: Node
+
+
+def membership(elements: Iterable[Element], about: Sequence[One]) -> Members:
+    """The packets whose concatenated fields are in one of the elements."""
+    certainly: list[Box] = []
+    possibly: list[Box] = []
+    for element in elements:
+        parts = element.parts if isinstance(element, Joined) else (element,)
+        box: dict[Field, IntervalSet] = {}
+        answers = {_confined(box, value, one) for value, one in zip(parts, about, strict=True)}
+        if False not in answers:
+            possibly.append(box)
+            if None not in answers:
+                certainly.append(box)
+    return Members(union_of_boxes(FOREST, certainly), union_of_boxes(FOREST, possibly))
+
+
+def _confined(box: dict[Field, IntervalSet], value: Value, one: One) -> bool | None:
+    """Whether a part of a packet is in a part of an element: no, perhaps (None), or where it is in this box."""
+    if isinstance(one, Field):
+        interval = field_interval(value, one)
+        if interval is None:
+            return None
+        found = IntervalSet((interval,))
+        box[one] = box[one] & found if one in box else found
+        return True
+    if isinstance(one, Unanswered):
+        return None
+    answers = {holds(value, known) for known in one}
+    return answers.pop() if len(answers) == 1 else None
 
 
 def field_values(elements: Iterable[Element], field: Field) -> IntervalSet | None:
@@ -98,4 +161,4 @@ def field_interval(element: Element, field: Field) -> Interval | None:
     if isinstance(element, str):
         is_name = field is Field.INTERFACE and element.isascii() and len(element) <= LONGEST_NAME
         return pattern_interval(element) if is_name else None
-    return element if field is not Field.INTERFACE else None
+    return element if field is not Field.INTERFACE and isinstance(element, tuple) else None

@@ -13,6 +13,7 @@ from typing import Final
 from ctpolicy.nftables.matches import DESTINATION_TYPE
 from ctpolicy.nftables.names import TAKEN_BY_HOST
 from ctpolicy.nftables.ruleset import (
+    AnonymousSet,
     Chain,
     Counter,
     Element,
@@ -145,7 +146,7 @@ class _Way:
                     self.untracked = True
                 case Verdict():
                     return statement
-                case VerdictLookup(selector, name):
+                case VerdictLookup(selector, str(name)):
                     return self._look_up(name, self._value(selector))
                 case Match() | Counter():
                     pass
@@ -202,6 +203,8 @@ class _Way:
                 if name not in self._sets:
                     raise _UnknownError
                 return any(_covers(element, value) for element in _near(self._sets[name], value))
+            case AnonymousSet(elements):
+                return any(_covers(element, value) for element in elements)
         return _covers(operand, value)
 
     def _look_up(self, name: str, value: int | str | None) -> Verdict | None:
@@ -232,4 +235,4 @@ def _covers(element: Element, value: int | str) -> bool:
     if isinstance(element, str):
         pattern = element[:-1] if element.endswith("*") else None
         return isinstance(value, str) and (value == element if pattern is None else value.startswith(pattern))
-    return isinstance(value, int) and element[0] <= value <= element[1]
+    return isinstance(element, tuple) and isinstance(value, int) and element[0] <= value <= element[1]

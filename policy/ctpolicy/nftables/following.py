@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from ctpolicy.nftables import outcomes
-from ctpolicy.nftables.conditions import Absent, Situation, Unanswered, asked, field_interval, field_values, holds
+from ctpolicy.nftables.conditions import (
+    Absent,
+    One,
+    Situation,
+    Unanswered,
+    asked,
+    field_interval,
+    field_values,
+    holds,
+    membership,
+)
 from ctpolicy.nftables.evaluate import CONNTRACK_PRIORITY
 from ctpolicy.nftables.ruleset import (
+    AnonymousMap,
+    AnonymousSet,
     BaseHook,
     Chain,
     Counter,
@@ -32,7 +45,8 @@ from ctpolicy.nftables.ruleset import (
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import Path
 from ctpolicy.packetspace.intervals import IntervalSet
-from ctpolicy.packetspace.universe import Field
+from ctpolicy.packetspace.sets import NOTHING, union
+from ctpolicy.packetspace.universe import FOREST, Field
 
 _UNSTABLE: Final = frozenset({"dynamic", "timeout"})
 """Flags of sets whose elements come and go."""
@@ -44,11 +58,17 @@ _PLAIN: Final = {
     VerdictKind.RETURN: outcomes.RETURN,
 }
 
-_WITHOUT_EFFECT: Final = frozenset({"log", "counter", "ct helper", "ct timeout", "ct expectation", "flow"})
-"""Unmodelled statements after which the rule goes on, whatever the packet."""
+_WITHOUT_EFFECT: Final = frozenset({"log", "counter", "ct helper", "ct timeout", "last", "secmark"})
+"""Unmodelled statements after which the rule goes on, whatever the packet. Before conntrack there is no entry yet
+that a helper or a timeout could be given to."""
 
-_QUESTIONS: Final = frozenset({"match", "limit", "quota", "ct count", "set", "map", "last", "socket"})
-"""Unmodelled statements that let the rule go on or not, and do nothing else to the packet."""
+_QUESTIONS: Final = frozenset(
+    {"match", "limit", "quota", "ct count", "ct expectation", "set", "map", "meter", "socket", "tproxy", "flow"}
+)
+"""Unmodelled statements that let the rule go on or not, and do nothing else that decides about tracking."""
+
+_CHANGED_META: Final = frozenset({"mark", "priority", "nftrace", "pkttype", "secmark"})
+"""What a rule may set of a packet without a consequence for tracking; later rules that ask for it are questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +83,29 @@ class Names:
     @classmethod
     def of(cls, table: Table) -> Names:
         """A table's objects."""
+        filled = set(_filled_by_rules(table))
         return cls(
             table,
             {chain.name: chain for chain in table.chains},
-            {named.name: named for named in table.sets if not named.flags & _UNSTABLE},
-            {named.name: named for named in table.maps if not named.flags & _UNSTABLE},
+            {named.name: named for named in table.sets if not named.flags & _UNSTABLE and named.name not in filled},
+            {named.name: named for named in table.maps if not named.flags & _UNSTABLE and named.name not in filled},
         )
+
+    @property
+    def may_sleep(self) -> bool:
+        """Whether the table has flags, of which `dormant` takes its chains from their hooks."""
+        return any(other.kind == "flags" for other in self.table.others)
+
+
+def _filled_by_rules(table: Table) -> Iterator[str]:
+    """Sets that rules add to: nft 1.0.6 leaves the flag `dynamic` out of its JSON."""
+    for chain in table.chains:
+        for rule in chain.rules:
+            for statement in rule.statements:
+                if isinstance(statement, Unmodelled):
+                    match json.loads(statement.json):
+                        case {"set": {"set": str(name)}} | {"map": {"map": str(name)}} | {"meter": {"name": str(name)}}:
+                            yield name.removeprefix("@")
 
 
 def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
@@ -82,7 +119,8 @@ def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
                 case BaseHook(hook=at, priority=priority, policy=policy) if (
                     at == hook and priority < CONNTRACK_PRIORITY
                 ):
-                    entered.append((priority, chain.name, outcomes.entered(way.chain(chain.name), policy == "drop")))
+                    node = outcomes.entered(way.chain(chain.name), policy == "drop")
+                    entered.append((priority, chain.name, outcomes.doubted(node) if names.may_sleep else node))
     entered.sort(key=lambda chain: chain[:2])
     return outcomes.sequence([node for _, _, node in entered])
 
@@ -142,6 +180,11 @@ class _Way:
             return outcomes.NEXT
         if isinstance(about, Unanswered) or elements is None:
             return outcomes.doubted(then)
+        if isinstance(about, tuple):
+            inside, outside = (outcomes.NEXT, then) if match.negated else (then, outcomes.NEXT)
+            members = membership(elements, about)
+            maybe = outcomes.where(members.possibly, outcomes.doubted(then), outside)
+            return outcomes.where(members.certainly, inside, maybe)
         if isinstance(about, Field):
             values = field_values(elements, about)
             if values is None:
@@ -152,6 +195,8 @@ class _Way:
         return outcomes.any_of(then if answer else outcomes.NEXT for answer in answers)
 
     def _elements(self, operand: Operand) -> Sequence[Element] | None:
+        if isinstance(operand, AnonymousSet):
+            return operand.elements
         if not isinstance(operand, SetReference):
             return (operand,)
         return self._names.sets[operand.name].elements if operand.name in self._names.sets else None
@@ -159,33 +204,75 @@ class _Way:
     def _lookup(self, lookup: VerdictLookup) -> Node:
         """What the map has for the packet's field; the next rule if it has nothing."""
         about = asked(lookup.selector, self._situation)
-        if lookup.map not in self._names.maps:
+        pairs = self._pairs(lookup.map)
+        if pairs is None:
             return outcomes.ANYTHING
-        pairs = self._names.maps[lookup.map].elements
         if isinstance(about, Absent):
             return outcomes.NEXT
         if isinstance(about, Unanswered):
             return outcomes.any_of([outcomes.NEXT, *(self._verdict(verdict) for _, verdict in pairs)])
         if isinstance(about, Field):
             return self._field_lookup(about, pairs)
+        if isinstance(about, tuple):
+            return self._joined_lookup(about, pairs)
         found = [[verdict for element, verdict in pairs if holds(element, value)] for value in about]
-        return outcomes.any_of(self._verdict(verdicts[0]) if verdicts else outcomes.NEXT for verdicts in found)
+        nodes = [self._verdict(verdict) for verdicts in found for verdict in verdicts]
+        return outcomes.any_of(nodes if all(found) else [*nodes, outcomes.NEXT])
 
-    def _field_lookup(self, field: Field, pairs: Iterable[tuple[Element, Verdict]]) -> Node:
+    def _pairs(self, name: str | AnonymousMap) -> Sequence[tuple[Element, Verdict]] | None:
+        if isinstance(name, AnonymousMap):
+            return name.elements
+        return self._names.maps[name].elements if name in self._names.maps else None
+
+    def _field_lookup(self, field: Field, pairs: Sequence[tuple[Element, Verdict]]) -> Node:
         branches: list[tuple[IntervalSet, Node]] = []
         for element, verdict in pairs:
             interval = field_interval(element, field)
             if interval is None:
                 return outcomes.ANYTHING
             branches.append((IntervalSet((interval,)), self._verdict(verdict)))
+        intervals = sorted(values.intervals[0] for values, _ in branches)
+        if any(one[1] >= other[0] for one, other in pairwise(intervals)):  # a catch-all: `* : drop`
+            return self._joined_lookup((field,), pairs)
         return outcomes.choose(field, branches, outcomes.NEXT)
+
+    def _joined_lookup(self, about: Sequence[One], pairs: Iterable[tuple[Element, Verdict]]) -> Node:
+        """What the map has for several fields. Where elements overlap, any of them may be the one found."""
+        found: list[Node] = []
+        known = NOTHING
+        for element, verdict in pairs:
+            members = membership([element], about)
+            known = union(FOREST, known, members.certainly)
+            found.append(outcomes.where(members.possibly, self._verdict(verdict), NOTHING))
+        return outcomes.any_of([*found, outcomes.where(known, NOTHING, outcomes.NEXT)])
 
 
 def _unmodelled(text: str, then: Node) -> Node:
     """A statement that ctpolicy does not model; most may do anything to the packet, or to where it goes."""
-    word = next(iter(json.loads(text)))
+    ((word, body),) = json.loads(text).items()
     if word in _WITHOUT_EFFECT:
         return then
-    if word in _QUESTIONS or (word == "mangle" and '"payload"' not in text):
+    if word == "reject":
+        return outcomes.DROP
+    if word in _QUESTIONS or (word == "xt" and isinstance(body, dict) and body.get("type") == "match"):
         return outcomes.doubted(then)
+    match body:
+        case {"key": {"meta": {"key": str(key)}}, "value": value} if word == "mangle" and key in _CHANGED_META:
+            return then if _is_plain(value) else outcomes.doubted(then)
+        case {"key": {"ct": {"key": "zone"}}, "value": int()} if word == "mangle":
+            # The packet gets a template, in the place of an earlier notrack, and a later one is ignored
+            # (nft_ct_set_zone_eval, nft_notrack_eval; since 4.12). So it is never untracked: as good as dropped.
+            return outcomes.DROP
+        case {"key": {"ct": {"key": str(key)}}} if word == "mangle" and key != "zone":
+            return outcomes.doubted(then)
     return outcomes.ANYTHING
+
+
+def _is_plain(value: object) -> bool:
+    """Whether every packet has this value: numbers and the mark, and what is computed of them."""
+    match value:
+        case int() | {"meta": {"key": "mark"}}:
+            return True
+        case dict() if value.keys() <= {"&", "|", "^", "<<", ">>"}:
+            return all(_is_plain(part) for parts in value.values() for part in parts)
+    return False

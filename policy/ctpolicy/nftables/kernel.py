@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Ruleset, Table

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ctpolicy.language.policy import Addresses, Entry, Forward, HostClient, HostService, Match, Overlay, Policy
+from ctpolicy.language.policy import Entry, Forward, Match, Policy, addresses_of
 from ctpolicy.nftables.ruleset import Datatype
 from ctpolicy.packetspace.fields import Family, protocol_name
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
-
-TABLE_FAMILY: Final = "inet"
-TABLE_NAME: Final = "ctpolicy"
-
-OWNER_CHAIN: Final = "made_by_ctpolicy"
-"""An empty chain that tells our table from somebody else's of the same name. Not a comment on the table: nft 1.0.6
-loses that in JSON. Not a rule: `nft flush table` would take it."""
 
 Values = IntervalSet | Interfaces | tuple[str, ...]
 """What a named set can be made of: addresses or ports, exact names of interfaces, or nft's own words."""
@@ -50,7 +43,7 @@ class SetNames:
         return self._names[type, values]
 
     def _add_entry(self, entry: Entry, by_group: bool) -> None:
-        for key, addresses in _addresses(entry):
+        for key, addresses in addresses_of(entry):
             if (addresses.group is not None) == by_group:
                 stem = addresses.group or f"{entry.name}_{key}"
                 for family, (datatype, suffix) in _ADDRESS_TYPES.items():
@@ -61,21 +54,6 @@ class SetNames:
 
     def _add(self, type: Datatype, values: Values, name: str) -> None:  # noqa: A002
         self._names.setdefault((type, values), name)
-
-
-def _addresses(entry: Entry) -> Iterator[tuple[str, Addresses]]:
-    match entry:
-        case Overlay():
-            yield "peers", entry.peers
-        case HostService() | HostClient():
-            yield "peers", entry.peers
-            yield "local", entry.local
-        case Forward():
-            yield "clients", entry.clients
-            yield "servers", entry.servers
-        case Match():
-            yield "source", entry.source
-            yield "destination", entry.destination
 
 
 def _unnamed(entry: Entry) -> Iterator[tuple[Datatype, Values, str]]:

@@ -18,7 +18,7 @@ from typing import Final
 
 from ctpolicy.packetspace.diagram import LEAF, Node, balanced, leaf
 from ctpolicy.packetspace.intervals import IntervalSet
-from ctpolicy.packetspace.sets import EVERYTHING, NOTHING
+from ctpolicy.packetspace.sets import EVERYTHING, NOTHING, difference
 from ctpolicy.packetspace.universe import FOREST, Field
 
 _NEXT: Final = 1
@@ -111,6 +111,12 @@ def choose(field: Field, branches: Iterable[tuple[IntervalSet, Node]], otherwise
     known = IntervalSet.of(interval for values, _ in chosen for interval in values)
     rest = known.complement(FOREST.largest[field].bit_length())
     return any_of(_only(field, values, child) for values, child in [*chosen, (rest, otherwise)])
+
+
+def where(condition: Node, inside: Node, outside: Node) -> Node:
+    """What becomes of packets by whether they are in a set."""
+    chosen = FOREST.apply(_where, condition, inside)
+    return any_of([chosen, FOREST.apply(_where, difference(FOREST, EVERYTHING, condition), outside)])
 
 
 def _only(field: Field, values: IntervalSet, node: Node) -> Node:

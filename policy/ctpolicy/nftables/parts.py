@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from ctpolicy.nftables.names import OWNER_CHAIN, TABLE_FAMILY, TABLE_NAME, SetNames, Values
+from ctpolicy.nftables.names import SetNames, Values
+from ctpolicy.nftables.ours import OWNER_CHAIN, TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.ruleset import (
     BaseHook,
     Chain,

@@ -13,43 +13,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ctpolicy.errors import InputError
+from ctpolicy.nftables.read_rules import (
+    NotModelledError,
+    is_adorned,
+    known_types,
+    read_elements,
+    read_pairs,
+    read_selector,
+    read_statement,
+)
 from ctpolicy.nftables.ruleset import (
     BaseHook,
     Chain,
-    Counter,
     Datatype,
-    Fib,
-    Match,
-    Meta,
-    Notrack,
-    Operand,
     Other,
-    Payload,
     Rule,
     Ruleset,
-    Selector,
     Set,
-    SetReference,
-    Statement,
     Table,
-    Unmodelled,
-    Verdict,
-    VerdictKind,
-    VerdictLookup,
     VerdictMap,
-    datatype,
+    types_name,
 )
-from ctpolicy.nftables.values import parse_element
 
 Json = dict[str, Any]
 
 _HEADER = {"family", "table", "name", "handle", "type", "map", "flags", "elem"}
-
-_VERDICT_KINDS = {kind.value: kind for kind in VerdictKind}
-
-
-class _NotModelledError(Exception):
-    """What is being read has no type of ours."""
 
 
 def read_text(listing: str) -> Ruleset:
@@ -112,7 +100,9 @@ def _add_object(tables: dict[tuple[str, str], _TableParts], kind: str, body: Jso
     if kind == "metainfo":
         return
     if kind == "table":
-        tables[body["family"], body["name"]]
+        table = tables[body["family"], body["name"]]
+        if "flags" in body:  # `dormant`, for one: its chains see no packet. nft 1.0.6 prints the table's name for it
+            table.others.append(Other("flags", str(body["flags"])))
         return
     parts = tables[body["family"], body["table"]]
     match kind:
@@ -141,7 +131,7 @@ def _hook(body: Json) -> BaseHook | None:
 
 
 def _rule(body: Json) -> Rule:
-    statements = tuple(_statement(statement) for statement in body["expr"])
+    statements = tuple(read_statement(statement) for statement in body["expr"])
     return Rule(statements, body.get("comment"), body.get("handle"))
 
 
@@ -150,84 +140,32 @@ def _holder(body: Json) -> Set | VerdictMap | Other:
     kind = "map" if "map" in body else "set"
     flags = body.get("flags", [])
     shared = (frozenset([flags] if isinstance(flags, str) else flags), _canonical(_unknown_attributes(body)))
+    listed = body.get("elem", [])
     try:
-        key_type = _type(body)
+        types = _types(body)
         if kind == "set":
-            elements = tuple(sorted(parse_element(value, key_type) for value in body.get("elem", [])))
-            return Set(body["name"], key_type.value, shared[0], elements, shared[1])
-        pairs = sorted(
-            ((parse_element(key, key_type), _verdict(value)) for key, value in body.get("elem", [])),
-            key=lambda pair: pair[0],
-        )
-        return VerdictMap(body["name"], key_type.value, shared[0], tuple(pairs), shared[1])
-    except (_NotModelledError, ValueError, TypeError):
+            return Set(body["name"], types_name(types), shared[0], read_elements(listed, types), shared[1])
+        return VerdictMap(body["name"], types_name(types), shared[0], read_pairs(listed, types), shared[1])
+    except (NotModelledError, ValueError, TypeError):
         return Other(kind, body["name"])
 
 
-def _type(body: Json) -> Datatype:
+def _types(body: Json) -> tuple[Datatype, ...]:
     if body.get("map", "verdict") != "verdict":
-        raise _NotModelledError
-    return Datatype(body["type"])
+        raise NotModelledError
+    match body["type"]:
+        case list(words):
+            return tuple(map(Datatype, words))
+        case {"typeof": selector}:  # as nft 1.1 lists a set that was made with `typeof`
+            return known_types(read_selector(selector))
+    return (Datatype(body["type"]),)
 
 
 def _unknown_attributes(body: Json) -> Json:
-    return {key: value for key, value in body.items() if key not in _HEADER}
+    """What a set has that ours never have; `adorned` are elements with a comment or a counter."""
+    adorned = [value for value in body.get("elem", []) if is_adorned(value[0] if isinstance(value, list) else value)]
+    return {key: value for key, value in body.items() if key not in _HEADER} | ({"adorned": adorned} if adorned else {})
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":")) if value else ""
-
-
-def _statement(statement: Json) -> Statement:
-    try:
-        return _known_statement(statement)
-    except (_NotModelledError, ValueError):
-        return Unmodelled(json.dumps(statement, sort_keys=True, separators=(",", ":")))
-
-
-def _known_statement(statement: Json) -> Statement:
-    match statement:
-        case {"match": {"op": "==" | "!=" as op, "left": left, "right": right}}:
-            selector = _selector(left)
-            return Match(selector, _operand(right, selector), negated=op == "!=")
-        case {"counter": {"packets": int(packets), "bytes": int(size)}}:
-            return Counter(packets, size)
-        case {"counter": None}:
-            return Counter()
-        case {"notrack": None}:
-            return Notrack()
-        case {"vmap": {"key": key, "data": str(name)}} if name.startswith("@"):
-            return VerdictLookup(_selector(key), name[1:])
-    return _verdict(statement)
-
-
-def _verdict(value: Json) -> Verdict:
-    ((word, target),) = value.items()
-    kind = _VERDICT_KINDS.get(word)
-    if kind in {VerdictKind.JUMP, VerdictKind.GOTO} and isinstance(target, dict):
-        return Verdict(kind, target["target"])
-    if kind is None or target is not None:
-        raise _NotModelledError
-    return Verdict(kind)
-
-
-def _selector(value: Json) -> Selector:
-    match value:
-        case {"payload": {"protocol": str(protocol), "field": str(name)}}:
-            return Payload(protocol, name)
-        case {"meta": {"key": str(key)}}:
-            return Meta(key)
-        case {"fib": {"result": str(result), "flags": flags}}:
-            return Fib(result, (flags,) if isinstance(flags, str) else tuple(flags))
-    raise _NotModelledError
-
-
-def _operand(value: Any, selector: Selector) -> Operand:
-    if isinstance(value, str) and value.startswith("@"):
-        return SetReference(value[1:])
-    key_type = datatype(selector)
-    if key_type is not None:
-        return parse_element(value, key_type)
-    if isinstance(value, str):
-        return value
-    raise _NotModelledError

@@ -11,10 +11,14 @@ import json
 from typing import Any
 
 from ctpolicy.nftables.ruleset import (
+    AnonymousMap,
+    AnonymousSet,
     BaseHook,
     Chain,
+    Concatenation,
     Counter,
     Datatype,
+    Element,
     Fib,
     Match,
     Meta,
@@ -31,9 +35,10 @@ from ctpolicy.nftables.ruleset import (
     Verdict,
     VerdictLookup,
     VerdictMap,
-    datatype,
+    key_types,
+    named_types,
 )
-from ctpolicy.nftables.values import element_json
+from ctpolicy.nftables.values import key_json
 
 Json = dict[str, Any]
 
@@ -99,10 +104,10 @@ def rule_json(table: Table, chain: str, rule: Rule) -> Json:
 
 def elements_json(holder: Set | VerdictMap) -> list[Any]:
     """The elements of a set, or the pairs of a verdict map."""
-    key_type = Datatype(holder.type)
+    types = named_types(holder.type)
     if isinstance(holder, Set):
-        return [element_json(element, key_type) for element in holder.elements]
-    return [[element_json(element, key_type), _verdict_json(verdict)] for element, verdict in holder.elements]
+        return [key_json(element, types) for element in holder.elements]
+    return [[key_json(element, types), _verdict_json(verdict)] for element, verdict in holder.elements]
 
 
 def _named(table: Table) -> Json:
@@ -115,7 +120,8 @@ def _in(table: Table, name: str) -> Json:
 
 def _set_header(table: Table, holder: Set | VerdictMap) -> Json:
     flags = {"flags": sorted(holder.flags)} if holder.flags else {}
-    return _in(table, holder.name) | {"type": holder.type} | flags
+    words = [part.value for part in named_types(holder.type)]
+    return _in(table, holder.name) | {"type": words if len(words) > 1 else words[0]} | flags
 
 
 def _hook_json(hook: BaseHook) -> Json:
@@ -135,10 +141,16 @@ def _statement_json(statement: Statement) -> Json:
         case Verdict():
             return _verdict_json(statement)
         case VerdictLookup(selector, name):
-            return {"vmap": {"key": _selector_json(selector), "data": f"@{name}"}}
+            return {"vmap": {"key": _selector_json(selector), "data": _map_json(name, selector)}}
         case Unmodelled(text):
             known: Json = json.loads(text)
             return known
+
+
+def _map_json(name: str | AnonymousMap, selector: Selector) -> Any:
+    if isinstance(name, str):
+        return f"@{name}"
+    return {"set": [[_element_json(element, selector), _verdict_json(verdict)] for element, verdict in name.elements]}
 
 
 def _verdict_json(verdict: Verdict) -> Json:
@@ -153,19 +165,25 @@ def _selector_json(selector: Selector) -> Json:
             return {"meta": {"key": key}}
         case Fib(result, flags):
             return {"fib": {"result": result, "flags": list(flags)}}
+        case Concatenation(parts):
+            return {"concat": [_selector_json(part) for part in parts]}
 
 
 def _operand_json(operand: Operand, selector: Selector) -> Any:
     match operand:
         case SetReference(name):
             return f"@{name}"
-        case str():
-            return operand
-    return element_json(operand, known_type(selector))
+        case AnonymousSet(elements):
+            return {"set": [_element_json(element, selector) for element in elements]}
+    return _element_json(operand, selector)
 
 
-def known_type(selector: Selector) -> Datatype:
-    """The type of a selector that is compared with values of ours."""
-    key_type = datatype(selector)
-    assert key_type is not None, f"{selector} has no values of ours"
-    return key_type
+def _element_json(element: Element, selector: Selector) -> Any:
+    return element if isinstance(element, str) else key_json(element, known_types(selector))
+
+
+def known_types(selector: Selector) -> tuple[Datatype, ...]:
+    """The types of a selector that is compared with values of ours."""
+    types = key_types(selector)
+    assert types is not None, f"{selector} has no values of ours"
+    return types

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ctpolicy.nftables.render_json import known_type
+from ctpolicy.nftables.render_json import known_types
 from ctpolicy.nftables.ruleset import (
+    AnonymousMap,
+    AnonymousSet,
     Chain,
+    Concatenation,
     Counter,
     Datatype,
+    Element,
     Fib,
     Match,
     Meta,
@@ -26,8 +30,9 @@ from ctpolicy.nftables.ruleset import (
     VerdictLookup,
     VerdictMap,
     datatype,
+    named_types,
 )
-from ctpolicy.nftables.values import element_text
+from ctpolicy.nftables.values import key_text
 
 
 def text(table: Table) -> str:
@@ -65,12 +70,12 @@ def _holder_lines(kind: str, holder: Set | VerdictMap) -> Iterator[str]:
 
 def element_lines(holder: Set | VerdictMap) -> Iterator[str]:
     """The elements, each as nft writes it."""
-    key_type = Datatype(holder.type)
+    types = named_types(holder.type)
     if isinstance(holder, Set):
-        yield from (element_text(element, key_type) for element in holder.elements)
+        yield from (key_text(element, types) for element in holder.elements)
     else:
         for element, verdict in holder.elements:
-            yield f"{element_text(element, key_type)} : {verdict_text(verdict)}"
+            yield f"{key_text(element, types)} : {verdict_text(verdict)}"
 
 
 def chain_lines(chain: Chain) -> Iterator[str]:
@@ -100,9 +105,16 @@ def _statement_text(statement: Statement) -> str:
         case Verdict():
             return verdict_text(statement)
         case VerdictLookup(selector, name):
-            return f"{_selector_text(selector)} vmap @{name}"
+            return f"{_selector_text(selector)} vmap {_map_text(name, selector)}"
         case Unmodelled(known):
             return known
+
+
+def _map_text(name: str | AnonymousMap, selector: Selector) -> str:
+    if isinstance(name, str):
+        return f"@{name}"
+    pairs = (f"{_element_text(element, selector)} : {verdict_text(verdict)}" for element, verdict in name.elements)
+    return f"{{ {', '.join(pairs)} }}"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -114,18 +126,26 @@ def _selector_text(selector: Selector) -> str:
     match selector:
         case Payload(protocol, field):
             return f"{protocol} {field}"
-        case Meta(key) if key in {"iifname", "oifname"}:
+        case Meta("iifname" | "oifname" | "iif" | "oif" as key):
             return key
         case Meta(key):
             return f"meta {key}"
         case Fib(result, flags):
             return f"fib {' . '.join(flags)} {result}"
+        case Concatenation(parts):
+            return " . ".join(_selector_text(part) for part in parts)
 
 
 def _operand_text(operand: Operand, selector: Selector) -> str:
     match operand:
         case SetReference(name):
             return f"@{name}"
-        case str():
-            return f'"{operand}"' if datatype(selector) is Datatype.INTERFACE else operand
-    return element_text(operand, known_type(selector))
+        case AnonymousSet(elements):
+            return f"{{ {', '.join(_element_text(element, selector) for element in elements)} }}"
+    return _element_text(operand, selector)
+
+
+def _element_text(element: Element, selector: Selector) -> str:
+    if isinstance(element, str):
+        return f'"{element}"' if datatype(selector) is Datatype.INTERFACE else element
+    return key_text(element, known_types(selector))

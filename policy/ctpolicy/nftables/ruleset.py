@@ -7,6 +7,7 @@ the kernel's own order differs between versions of nft (1.0.6 and 1.1.3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -15,6 +16,9 @@ from ctpolicy.packetspace.intervals import Interval
 
 RAW_PRIORITY: Final = -300
 """NF_IP_PRI_RAW: after defragmentation (-400), before conntrack (-200)."""
+
+_JOINT: Final = " . "
+"""Between the types of concatenated fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What the kernel knows about a packet: `iifname`, `oifname`, `nfproto`, `l4proto`."""
+    """What the kernel knows about a packet: `iifname`, `oifname`, `nfproto`, `l4proto`, and others."""
 
     key: str
 
@@ -40,7 +44,14 @@ class Fib:
     flags: tuple[str, ...]
 
 
-Selector = Payload | Meta | Fib
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """Several fields asked at once: `ip saddr . udp dport`."""
+
+    parts: tuple[Payload | Meta | Fib, ...]
+
+
+Selector = Payload | Meta | Fib | Concatenation
 
 
 class Datatype(Enum):
@@ -54,8 +65,18 @@ class Datatype(Enum):
     ADDRESS_TYPE = "fib_addrtype"
 
 
-Element = Interval | str
+Value = Interval | str
 """Addresses, ports and protocols are intervals of integers; interface names and types of addresses are text."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Joined:
+    """An element of concatenated fields: a value for each."""
+
+    parts: tuple[Value, ...]
+
+
+Element = Value | Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,14 @@ class SetReference:
     name: str
 
 
-Operand = Element | SetReference
+@dataclass(frozen=True, slots=True)
+class AnonymousSet:
+    """A set that stands in its rule. Elements are sorted."""
+
+    elements: tuple[Element, ...]
+
+
+Operand = Element | SetReference | AnonymousSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +141,18 @@ ACCEPT: Final = Verdict(VerdictKind.ACCEPT)
 
 
 @dataclass(frozen=True, slots=True)
+class AnonymousMap:
+    """A map from elements to verdicts that stands in its rule, sorted by element."""
+
+    elements: tuple[tuple[Element, Verdict], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictLookup:
-    """The verdict that a named map has for the packet's field; the rule goes on if it has none."""
+    """The verdict that a map, named or in the rule, has for the packet's field; the rule goes on if it has none."""
 
     selector: Selector
-    map: str
+    map: str | AnonymousMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +205,7 @@ class Set:
 
     Args:
         name: unique among the table's sets and maps.
-        type: of the elements: a Datatype's name, or any other of nft's for a foreign set.
+        type: of the elements: a Datatype's name, or several of them joined by ` . `.
         flags: nft's: `interval` for one whose elements may be more than one value wide.
         elements: of the set.
         unmodelled: attributes that ctpolicy does not know, as canonical JSON; empty for none.
@@ -196,7 +231,7 @@ class VerdictMap:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of a kind that ctpolicy never makes (a named counter, a quota, a flow table)."""
+    """An object of a kind that ctpolicy never makes (a named counter, a quota, a flow table, the flags of a table)."""
 
     kind: str
     name: str
@@ -221,8 +256,29 @@ class Table:
 Ruleset = tuple[Table, ...]
 
 
+def key_types(selector: Selector) -> tuple[Datatype, ...] | None:
+    """The types of the fields that a selector asks; None if one has none here."""
+    types = [datatype(part) for part in (selector.parts if isinstance(selector, Concatenation) else (selector,))]
+    known = tuple(found for found in types if found is not None)
+    return known if len(known) == len(types) else None
+
+
+def named_types(name: str) -> tuple[Datatype, ...]:
+    """The types of a set's or map's elements by their name.
+
+    Raises:
+        ValueError: one is not modelled.
+    """
+    return tuple(Datatype(word) for word in name.split(_JOINT))
+
+
+def types_name(types: Iterable[Datatype]) -> str:
+    """The inverse of `named_types`."""
+    return _JOINT.join(part.value for part in types)
+
+
 def datatype(selector: Selector) -> Datatype | None:
-    """The type of a selector's values; None for symbols and for what ctpolicy does not model."""
+    """The type of a selector's values; None for symbols, for what is concatenated and for what is not modelled."""
     match selector:
         case Payload("ip", "saddr" | "daddr"):
             return Datatype.IPV4_ADDRESS
@@ -230,9 +286,9 @@ def datatype(selector: Selector) -> Datatype | None:
             return Datatype.IPV6_ADDRESS
         case Payload("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "th", "sport" | "dport"):
             return Datatype.PORT
-        case Meta("l4proto"):
+        case Meta("l4proto") | Payload("ip", "protocol") | Payload("ip6", "nexthdr"):
             return Datatype.PROTOCOL
-        case Meta("iifname" | "oifname"):
+        case Meta("iifname" | "oifname" | "iif" | "oif"):
             return Datatype.INTERFACE
         case Fib("type", _):
             return Datatype.ADDRESS_TYPE

@@ -12,7 +12,7 @@ and not certainly.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,15 +20,23 @@ from ctpolicy.nftables import outcomes
 from ctpolicy.nftables.conditions import Situation, holds
 from ctpolicy.nftables.following import Names, hook_outcomes
 from ctpolicy.nftables.ruleset import (
+    AnonymousMap,
+    AnonymousSet,
+    Concatenation,
     Datatype,
     Element,
+    Fib,
+    Joined,
     Match,
     Meta,
     Payload,
     Ruleset,
     Statement,
     Table,
+    Value,
     VerdictLookup,
+    key_types,
+    named_types,
 )
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
@@ -39,8 +47,6 @@ from ctpolicy.packetspace.universe import FOREST, Field, family_set, path_set
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
 """The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
-
-_PROTOCOL: Final = Datatype.PROTOCOL.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +94,48 @@ def _everywhere(ruleset: Ruleset) -> Node:
 def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
-    elements: set[Element] = set()
+    elements: set[Value] = set()
     for table in ruleset:
         for statement in _statements(table):
-            match statement:
-                case Match(Meta("l4proto"), str() | tuple() as operand):
-                    elements.add(operand)
-                case Match(Payload(word, _)) | VerdictLookup(Payload(word, _)):
-                    words.add(protocol_number(word))
-        elements |= {element for named in table.sets if named.type == _PROTOCOL for element in named.elements}
-        elements |= {key for named in table.maps if named.type == _PROTOCOL for key, _ in named.elements}
+            if isinstance(statement, Match | VerdictLookup):
+                words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
+        for types, keys in _questions(table):
+            elements |= _of_protocols(types, keys)
     alike: dict[tuple[object, ...], list[Interval]] = defaultdict(list)
     for number in range(256):
         told_apart = (number if number in words else None, *(holds(element, number) for element in elements))
         alike[number in PROTOCOLS_WITH_PORTS, told_apart].append((number, number))
     return map(IntervalSet.of, alike.values())
+
+
+def _questions(table: Table) -> Iterator[tuple[Sequence[Datatype], Iterable[Element]]]:
+    """What the table compares packets with, and the types of it."""
+    for statement in _statements(table):
+        match statement:
+            case Match(selector, AnonymousSet(elements)):
+                yield key_types(selector) or (), elements
+            case Match(selector, str() | tuple() | Joined() as element):
+                yield key_types(selector) or (), (element,)
+            case VerdictLookup(selector, AnonymousMap(pairs)):
+                yield key_types(selector) or (), (key for key, _ in pairs)
+    for named in table.sets:
+        yield named_types(named.type), named.elements
+    for lookup in table.maps:
+        yield named_types(lookup.type), (key for key, _ in lookup.elements)
+
+
+def _of_protocols(types: Sequence[Datatype], elements: Iterable[Element]) -> set[Value]:
+    """Those parts of elements that are protocols."""
+    places = [place for place, of in enumerate(types) if of is Datatype.PROTOCOL]
+    if not places:
+        return set()
+    parts = (element.parts if isinstance(element, Joined) else (element,) for element in elements)
+    return {part[place] for part in parts for place in places}
+
+
+def _fields(statement: Match | VerdictLookup) -> Sequence[Payload | Meta | Fib]:
+    selector = statement.selector
+    return selector.parts if isinstance(selector, Concatenation) else (selector,)
 
 
 def _statements(table: Table) -> Iterator[Statement]:

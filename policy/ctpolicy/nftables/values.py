@@ -7,15 +7,17 @@ nft itself must never parse a value of ours: it asks the resolver about names, r
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Final
 
-from ctpolicy.nftables.ruleset import Datatype, Element
+from ctpolicy.nftables.ruleset import Datatype, Element, Joined, Value
 from ctpolicy.packetspace.intervals import Interval, prefix_length
 from ctpolicy.packetspace.packet import address_text as packet_address_text
 
 _BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
 _WORDS: Final = {Datatype.INTERFACE, Datatype.ADDRESS_TYPE}
+_NUMBERS: Final = {Datatype.PORT, Datatype.PROTOCOL}
 
 PROTOCOL_WORDS: Final[dict[str, int]] = {
     "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6, "egp": 8,
@@ -31,6 +33,34 @@ PROTOCOL_WORDS: Final[dict[str, int]] = {
 not be there."""
 
 
+def key_json(element: Element, types: Sequence[Datatype]) -> Any:
+    """An element of one field or of several, as libnftables lists it."""
+    if isinstance(element, Joined):
+        return {"concat": [element_json(part, of) for part, of in zip(element.parts, types, strict=True)]}
+    return element_json(element, types[0])
+
+
+def key_text(element: Element, types: Sequence[Datatype]) -> str:
+    """An element of one field or of several, as `nft -f` takes it."""
+    if isinstance(element, Joined):
+        return " . ".join(element_text(part, of) for part, of in zip(element.parts, types, strict=True))
+    return element_text(element, types[0])
+
+
+def parse_key(value: Any, types: Sequence[Datatype]) -> Element:
+    """An element of one field or of several, from a listing.
+
+    Raises:
+        ValueError: it is not of these types.
+    """
+    if len(types) == 1:
+        return parse_element(value, types[0])
+    match value:
+        case {"concat": list(parts)}:
+            return Joined(tuple(parse_element(part, of) for part, of in zip(parts, types, strict=True)))
+    raise ValueError(f"{value!r} is not of {len(types)} fields")
+
+
 def address_text(value: int, datatype: Datatype) -> str:
     """An address as nft lists it."""
     if datatype is Datatype.IPV4_ADDRESS:
@@ -38,7 +68,7 @@ def address_text(value: int, datatype: Datatype) -> str:
     return packet_address_text(ipaddress.IPv6Address(value))
 
 
-def element_json(element: Element, datatype: Datatype) -> Any:
+def element_json(element: Value, datatype: Datatype) -> Any:
     """An element as libnftables lists it, which is also how it takes it.
 
     A range that is a prefix is listed as the prefix, and one value as itself.
@@ -56,7 +86,7 @@ def element_json(element: Element, datatype: Datatype) -> Any:
     return {"range": [address_text(first, datatype), address_text(last, datatype)]}
 
 
-def element_text(element: Element, datatype: Datatype) -> str:
+def element_text(element: Value, datatype: Datatype) -> str:
     """An element as `nft -f` takes it."""
     if isinstance(element, str):
         return f'"{element}"' if datatype is Datatype.INTERFACE else element
@@ -69,24 +99,22 @@ def element_text(element: Element, datatype: Datatype) -> str:
     return str(value)
 
 
-def parse_element(value: Any, datatype: Datatype) -> Element:
+def parse_element(value: Any, datatype: Datatype) -> Value:
     """An element from a listing.
 
     Raises:
         ValueError: it is not one value, prefix or range of this type.
     """
-    if datatype in _WORDS:
-        if isinstance(value, str):
-            return value
-        raise ValueError(f"{value!r} is no {datatype.value}")
     match value:
-        case {"prefix": {"addr": str(address), "len": int(length)}} if datatype in _BITS:
-            return _prefix(_parse_value(address, datatype), length, _BITS[datatype])
-        case {"range": [first, last]}:
-            return _parse_value(first, datatype), _parse_value(last, datatype)
+        case str() if datatype in _WORDS:
+            return value
         case str() | int():
             number = _parse_value(value, datatype)
             return number, number
+        case {"prefix": {"addr": str(address), "len": int(length)}} if bits := _BITS.get(datatype):
+            return _prefix(_parse_value(address, datatype), length, bits)
+        case {"range": [first, last]}:
+            return _parse_value(first, datatype), _parse_value(last, datatype)
     raise ValueError(f"{value!r} is no {datatype.value}")
 
 
@@ -97,14 +125,14 @@ def _prefix(address: int, length: int, bits: int) -> Interval:
 
 
 def _parse_value(value: Any, datatype: Datatype) -> int:
-    match datatype, value:
-        case Datatype.IPV4_ADDRESS, str():
-            return int.from_bytes(_address_bytes(AF_INET, value))
-        case Datatype.IPV6_ADDRESS, str():
-            return int.from_bytes(_address_bytes(AF_INET6, value))
-        case ((Datatype.PORT | Datatype.PROTOCOL), int()) if not isinstance(value, bool):
+    match value:
+        case int() if datatype in _NUMBERS and not isinstance(value, bool):
             return value
-        case Datatype.PROTOCOL, str() if value in PROTOCOL_WORDS:
+        case str() if datatype is Datatype.IPV4_ADDRESS:
+            return int.from_bytes(_address_bytes(AF_INET, value))
+        case str() if datatype is Datatype.IPV6_ADDRESS:
+            return int.from_bytes(_address_bytes(AF_INET6, value))
+        case str() if datatype is Datatype.PROTOCOL and value in PROTOCOL_WORDS:
             return PROTOCOL_WORDS[value]
     raise ValueError(f"{value!r} is no {datatype.value}")
 

@@ -16,7 +16,7 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 
 if TYPE_CHECKING:
     from nftables import Nftables

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from ctpolicy.packetspace.fields import Family, protocol_name
+from ctpolicy.packetspace.fields import PORT_BITS, Family, protocol_name
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interval_pattern
 from ctpolicy.packetspace.intervals import Interval, IntervalSet, prefix_length
 from ctpolicy.packetspace.universe import FAMILIES, PATHS, Box, Field, path_set
@@ -49,12 +49,21 @@ def _protocols(box: Box) -> str:
 def _end(box: Box, address: Field, port: Field) -> str:
     addresses = "any"
     if address in box:
-        addresses = _list(_address(interval, _of(box)) for interval in box[address])
+        family = _of(box)
+        addresses = _shorter(box[address], family.bits, lambda interval: _address(interval, family))
     if port not in box:
         return addresses
-    if ":" in addresses or "," in addresses:
+    if not addresses.replace(".", "").isalnum():
         addresses = f"[{addresses}]"
-    return f"{addresses}:{_list(_range(str(first), str(last)) for first, last in box[port])}"
+    return f"{addresses}:{_shorter(box[port], PORT_BITS, lambda ends: _range(str(ends[0]), str(ends[1])))}"
+
+
+def _shorter(values: IntervalSet, bits: int, text: Callable[[Interval], str]) -> str:
+    """The values of a field, or those that are not among them if they are fewer to tell."""
+    others = values.complement(bits)
+    if others and len(others) < len(values):
+        return f"not {_list(map(text, others))}"
+    return _list(map(text, values))
 
 
 def _address(interval: Interval, family: Family) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 from ctpolicy.packetspace import sets
 from ctpolicy.packetspace.box_text import box_text
 from ctpolicy.packetspace.diagram import LEAF, Node
-from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.universe import FOREST, REAL_PACKETS, Box, Field
 from ctpolicy.packetspace.witness import some_point
 
@@ -59,10 +59,9 @@ class Description:
         return "\n".join(lines if self.is_complete else [*lines, "and more"]) or "nothing"
 
 
-def describe(root: Node, limit: int, within: Node | None = None) -> Description:
-    """At most so many boxes of a set of real packets; they hold nothing else, or nothing but what is `within`."""
-    inside = root if within is None else sets.union(FOREST, root, within)
-    allowed = sets.union(FOREST, inside, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
+def describe(root: Node, limit: int) -> Description:
+    """At most so many boxes of a set of real packets."""
+    allowed = sets.union(FOREST, root, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
     left = root
     boxes: list[Box] = []
     while left is not sets.NOTHING and len(boxes) < limit:
@@ -88,7 +87,7 @@ def _met_by_hosts(box: Sequence[IntervalSet], field: Field) -> IntervalSet:
     """The field's values but for those with which no host can meet a packet of the box; any value stays any."""
     if box[field] == _FULL[field] and field is not Field.PATH:
         return _FULL[field]
-    return shadow(sets.intersection(FOREST, _diagram(box), REAL_PACKETS), field)
+    return box[field] & _shadow(REAL_PACKETS, box, field)
 
 
 def _diagram(box: Sequence[IntervalSet]) -> Node:
@@ -118,12 +117,15 @@ class _Widening:
         return IntervalSet.of((first, end) for first, end, child in found if self._is_inside(child))
 
     def _above(self, node: Node) -> IntervalSet:
-        shared = _FULL[self._field]
-        for child in _met(node, self._box[node.level]):
-            shared = shared & self.values(child)
-            if not shared:
-                break
-        return shared
+        """What all the branches have in common: what none of them leaves out, so that many are joined at once."""
+        bits = FOREST.largest[self._field].bit_length()
+        left_out: list[Interval] = []
+        for child in dict.fromkeys(_met(node, self._box[node.level])):
+            values = self.values(child)
+            if not values:
+                return _NONE
+            left_out += values.complement(bits)
+        return IntervalSet.of(left_out).complement(bits)
 
     def _is_inside(self, node: Node) -> bool:
         if node.level == LEAF:
@@ -134,33 +136,35 @@ class _Widening:
 
 
 def _met(node: Node, values: IntervalSet) -> Iterator[Node]:
-    """Where a node leads for any of these values."""
+    """Where a node leads for any of these values, each branch once."""
     after = 0
     for first, last in values:
-        end = bisect_left(node.ends, last) + 1
-        yield from node.children[max(after, bisect_left(node.ends, first)) : end]
-        after = max(after, end)
+        for at in range(bisect_left(node.ends, first), len(node.ends)):
+            if at >= after:
+                yield node.children[at]
+                after = at + 1
+            if node.ends[at] >= last:
+                break
 
 
-def shadow(root: Node, field: Field) -> IntervalSet:
-    """The values of a field that the points of a set have."""
+def _shadow(root: Node, box: Sequence[IntervalSet], field: Field) -> IntervalSet:
+    """The values of a field that the points of a set have whose other fields are in the box."""
     known: dict[Node, IntervalSet] = {}
 
     def walk(node: Node) -> IntervalSet:
-        if node is sets.NOTHING:
-            return _NONE
-        if node.level > field:
-            return _FULL[field]
+        if node.level == LEAF:
+            return _FULL[field] if node is sets.EVERYTHING else _NONE
         if node not in known:
-            known[node] = at(node) if node.level == field else above(node)
+            known[node] = at(node) if node.level == field else IntervalSet.of(met(node))
         return known[node]
+
+    def met(node: Node) -> Iterator[Interval]:
+        for child in dict.fromkeys(_met(node, box[node.level])):
+            yield from walk(child)
 
     def at(node: Node) -> IntervalSet:
         firsts = (0, *(end + 1 for end in node.ends))
         found = zip(firsts, node.ends, node.children, strict=False)
-        return IntervalSet.of((first, end) for first, end, child in found if child is not sets.NOTHING)
-
-    def above(node: Node) -> IntervalSet:
-        return IntervalSet.of(interval for child in dict.fromkeys(node.children) for interval in walk(child))
+        return IntervalSet.of((first, end) for first, end, child in found if walk(child))
 
     return walk(root)

@@ -24,7 +24,9 @@ Nothing here knows what the fields mean.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import inf
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -65,6 +67,11 @@ def leaf(value: int) -> Node:
     return _LEAVES[value]
 
 
+class TooLargeError(Exception):
+    """The functions are larger than whoever asked for them has allowed. There is no order of fields that keeps every
+    function small (Bryant 1986, section 4)."""
+
+
 Operation = Callable[[Node, Node], "Node | None"]
 """The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
 told at a glance; else None."""
@@ -81,6 +88,20 @@ class Forest:
         self.largest: Final = tuple((1 << width) - 1 for width in bits)
         # Weak, so that functions that nobody holds any more leave the table.
         self._nodes: WeakValueDictionary[tuple[int, tuple[int, ...], tuple[Node, ...]], Node] = WeakValueDictionary()
+        self._work_left = inf
+
+    @contextmanager
+    def bounded(self, work: int) -> Iterator[None]:
+        """A limit for what is done inside: so many intervals may be put into nodes.
+
+        Raises:
+            TooLargeError: inside, when there are more.
+        """
+        self._work_left = work
+        try:
+            yield
+        finally:
+            self._work_left = inf
 
     def node(self, level: int, ends: Iterable[int], children: Iterable[Node]) -> Node:
         """The function that asks one field: `children` where it is up to each of `ends`, of which the last is its
@@ -95,6 +116,9 @@ class Forest:
                 kept.append(child)
         if len(kept) == 1:
             return kept[0]
+        self._work_left -= len(kept)
+        if self._work_left < 0:
+            raise TooLargeError
         key = (level, tuple(kept_ends), tuple(kept))
         found = self._nodes.get(key)
         if found is None:

@@ -80,14 +80,17 @@ def union_of_boxes(forest: Forest, boxes: Iterable[Mapping[_Level, IntervalSet]]
     Not box by box: those that differ in one field alone, and most do, become one node at once.
     """
     fulls = [IntervalSet(((0, largest),)) for largest in forest.largest]
-    tails: dict[_Tail, None] = {}
+    by_rest: dict[_Tail, list[IntervalSet]] = {}
     for box in boxes:
         given: Mapping[int, IntervalSet] = {int(level): values for level, values in box.items()}
         if all(given.values()):
-            tails[
-                tuple(None if given.get(level, full) == full else given[level] for level, full in enumerate(fulls))
-            ] = None
-    return _union_of_tails(forest, 0, list(tails))
+            first, *rest = (given.get(level, full) for level, full in enumerate(fulls))
+            asked = (None if values == full else values for values, full in zip(rest, fulls[1:], strict=True))
+            by_rest.setdefault(tuple(asked), []).append(first)
+    # What differs in its first field alone is one box: the same packets on every path, nearly always.
+    firsts = [IntervalSet.of(interval for values in alike for interval in values) for alike in by_rest.values()]
+    wanted = (None if first == fulls[0] else first for first in firsts)
+    return _union_of_tails(forest, 0, [(first, *rest) for first, rest in zip(wanted, by_rest, strict=True)])
 
 
 def _union_of_tails(forest: Forest, level: int, tails: Sequence[_Tail]) -> Node:

@@ -12,6 +12,7 @@ is about all packets, not about some.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ctpolicy.packetspace import sets
@@ -21,6 +22,15 @@ from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.universe import FOREST, REAL_PACKETS, Box, Field, packet_values
 from ctpolicy.packetspace.witness import ordinary_packet
+
+
+def bounded(work: int) -> AbstractContextManager[None]:
+    """A limit for all that is done with spaces inside: about a million a second, and 30 bytes each.
+
+    Raises:
+        TooLargeError: inside, when there is more to do. Some sets have no small diagram (see universe.py).
+    """
+    return FOREST.bounded(work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from ctpolicy.nftables.change import Change, Holder
 from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
 from ctpolicy.nftables.ruleset import Set
 from ctpolicy.plan.plan import EntryChange, Plan
+from ctpolicy.plan.traffic import shifts_json
 
 Json = dict[str, Any]
 
@@ -21,16 +22,14 @@ def plan_json(plan: Plan) -> Json:
         "backend": "nftables",
         "pending": bool(plan),
         "entries": [_entry_json(entry) for entry in plan.entries],
+        "traffic": shifts_json(plan.traffic),
         "objects": list(_objects(plan)),
         "transaction": plan.document(),
     }
 
 
 def _entry_json(entry: EntryChange) -> Json:
-    body: Json = {"name": entry.name, "role": entry.role, "change": entry.turn.name.lower()}
-    if entry.witness:
-        body["witness"] = {"packet": str(entry.witness.packet), "untracked": entry.witness.untracked}
-    return body
+    return {"name": entry.name, "role": entry.role, "change": entry.turn.name.lower()}
 
 
 def _objects(plan: Plan) -> Iterator[Json]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,21 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
-from ctpolicy.nftables.names import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.render_text import rule_text, verdict_text
-from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.ruleset import Ruleset, Table
+from ctpolicy.nftables.space import Untracked, table_space
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.plan.ways import ROLES
+from ctpolicy.plan.ways import entry_of_chain
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBypass:
+    """Somebody else's table that leaves the packet untracked too; possibly, if its rules ask what is not modelled."""
+
+    table: str
+    is_certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +34,21 @@ class Explanation:
     Args:
         packet: itself.
         decision: the policy's; None if only a live table was asked.
-        trace: the packet's way through the table.
+        trace: the packet's way through our table.
+        foreign: other tables that leave it untracked, whatever ours does.
     """
 
     packet: Packet
     decision: Decision | None
     trace: Trace
+    foreign: tuple[ForeignBypass, ...] = ()
+
+    @property
+    def untracked(self) -> bool | None:
+        """Whether the packet stays untracked; None if rules ask what ctpolicy does not model."""
+        if self.trace.untracked or any(bypass.is_certain for bypass in self.foreign):
+            return True
+        return None if self.trace.untracked is None or self.foreign else False
 
 
 def explain_policy(packet: Packet, policy: Policy) -> tuple[Explanation, Explanation]:
@@ -39,11 +58,19 @@ def explain_policy(packet: Packet, policy: Policy) -> tuple[Explanation, Explana
     return there, back
 
 
-def explain_table(packet: Packet, live: Table | None) -> tuple[Explanation, Explanation]:
-    """What our live table says of a packet, and of its answer."""
-    tracer = Tracer(live or Table(TABLE_FAMILY, TABLE_NAME))
-    there, back = (Explanation(p, None, tracer.trace(p)) for p in (packet, packet.reverse()))
+def explain_ruleset(packet: Packet, live: Ruleset) -> tuple[Explanation, Explanation]:
+    """What a host's ruleset says of a packet, and of its answer: our table rule by rule, others as a whole."""
+    ours = find_table(live, TABLE_FAMILY, TABLE_NAME) or Table(TABLE_FAMILY, TABLE_NAME)
+    tracer = Tracer(ours)
+    others = [(f"{table.family} {table.name}", table_space(table)) for table in live if table is not ours]
+    there, back = (Explanation(p, None, tracer.trace(p), _foreign(p, others)) for p in (packet, packet.reverse()))
     return there, back
+
+
+def _foreign(packet: Packet, others: Iterable[tuple[str, Untracked]]) -> tuple[ForeignBypass, ...]:
+    return tuple(
+        ForeignBypass(name, packet in untracked.certainly) for name, untracked in others if packet in untracked.possibly
+    )
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
@@ -55,11 +82,12 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _verdict(explanation: Explanation) -> str:
-    word = {True: "untracked", False: "tracked", None: "unknown"}[explanation.trace.untracked]
+    word = {True: "untracked", False: "tracked", None: "unknown"}[explanation.untracked]
     decision = explanation.decision
     if decision is None:
         entry = _deciding_entry(explanation.trace)
-        return f"{word}: {entry}" if entry else f"{word}: no entry of ours concerns it"
+        others = [f"{'' if other.is_certain else 'possibly '}table {other.table}" for other in explanation.foreign]
+        return f"{word}: {', '.join(filter(None, [entry, *others])) or 'no entry of ours concerns it'}"
     if decision.tracked_by:
         beside = f", which outweighs bypass {', '.join(decision.bypassed_by)}" if decision.bypassed_by else ""
         return f"{word}: track {', '.join(decision.tracked_by)}{beside}"
@@ -71,8 +99,8 @@ def _verdict(explanation: Explanation) -> str:
 def _deciding_entry(way: Trace) -> str | None:
     if not way.steps:
         return None
-    role, underscore, name = way.steps[-1].chain.partition("_")
-    return f"{role} {name}" if underscore and role in ROLES else None
+    entry = entry_of_chain(way.steps[-1].chain)
+    return " ".join(entry) if entry else None
 
 
 def _step(step: Step) -> str:
@@ -88,8 +116,9 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     entries = {"bypassedBy": list(decision.bypassed_by), "trackedBy": list(decision.tracked_by)} if decision else {}
     return {
         "packet": str(explanation.packet),
-        "untracked": explanation.trace.untracked,
+        "untracked": explanation.untracked,
         **entries,
+        "foreign": [{"table": other.table, "certain": other.is_certain} for other in explanation.foreign],
         "rules": [
             {"chain": step.chain, "number": step.number, "rule": rule_text(step.rule)}
             | ({"verdict": verdict_text(step.verdict)} if step.verdict else {})

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from ctpolicy.errors import HostError
-from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.change import Change, difference, is_ours
 from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.transaction import removal, transaction
-from ctpolicy.packetspace.packet import Packet
+from ctpolicy.plan.side import Side, compare_within, policy_side, ruleset_side
+from ctpolicy.plan.traffic import NO_CHANGE, Traffic
 from ctpolicy.plan.ways import entry_chains, entry_ways
-from ctpolicy.plan.witness import sample_packets
 
 
 class Turn(Enum):
@@ -28,14 +28,6 @@ class Turn(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
-    """A packet that the live table and the desired one decide differently, and whether it becomes untracked."""
-
-    packet: Packet
-    untracked: bool
-
-
-@dataclass(frozen=True, slots=True)
 class EntryChange:
     """One entry that a plan adds, removes, or gives other rules.
 
@@ -43,13 +35,11 @@ class EntryChange:
         name: the entry's.
         role: `bypass` or `track`.
         turn: what becomes of it.
-        witness: a packet that shows it, from among the entry's own; None if none of those does.
     """
 
     name: str
     role: str
     turn: Turn
-    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +52,15 @@ class Plan:
         desired: our table as it is to be; None to remove it.
         change: between the two; None if there is nothing to do, or everything to remove.
         entries: what becomes of the entries, by name.
+        traffic: what becomes of packets.
     """
 
     policy: str
     live: Table | None
     desired: Table | None
     change: Change | None
-    entries: tuple[EntryChange, ...]
+    entries: tuple[EntryChange, ...] = ()
+    traffic: Traffic = NO_CHANGE
 
     def __bool__(self) -> bool:
         return self.live != self.desired
@@ -86,11 +78,20 @@ def plan_policy(policy: Policy, live: Table | None) -> Plan:
     Raises:
         HostError: the live table is somebody else's.
     """
+    return plan_table(policy, compile_policy(policy), live)
+
+
+def plan_table(policy: Policy, desired: Table, live: Table | None) -> Plan:
+    """The same, of a policy that has been compiled.
+
+    Raises:
+        HostError: the live table is somebody else's.
+    """
     refuse_foreign(live)
-    desired = compile_policy(policy)
-    change = difference(live, desired) if live != desired else None
-    entries = tuple(_entry_changes(policy, live, desired)) if change else ()
-    return Plan(policy.name, live, desired, change, entries)
+    if live == desired:
+        return Plan(policy.name, live, desired, None)
+    traffic = compare_within(partial(_side, live), partial(policy_side, policy))
+    return Plan(policy.name, live, desired, difference(live, desired), tuple(_entry_changes(live, desired)), traffic)
 
 
 def plan_removal(live: Table | None) -> Plan:
@@ -100,8 +101,10 @@ def plan_removal(live: Table | None) -> Plan:
         HostError: the live table is somebody else's.
     """
     refuse_foreign(live)
-    gone = tuple(EntryChange(name, role, Turn.REMOVED) for role, name in (sorted(entry_chains(live)) if live else ()))
-    return Plan("", live, None, None, gone)
+    if live is None:
+        return Plan("", None, None, None)
+    gone = tuple(EntryChange(name, role, Turn.REMOVED) for role, name in sorted(entry_chains(live)))
+    return Plan("", live, None, None, gone, compare_within(partial(_side, live), partial(_side, None)))
 
 
 def refuse_foreign(live: Table | None) -> None:
@@ -113,24 +116,16 @@ def refuse_foreign(live: Table | None) -> None:
         )
 
 
-def _entry_changes(policy: Policy, live: Table | None, desired: Table) -> Iterator[EntryChange]:
+def _side(live: Table | None) -> Side:
+    return ruleset_side(() if live is None else (live,))
+
+
+def _entry_changes(live: Table | None, desired: Table) -> Iterator[EntryChange]:
     before = entry_ways(live) if live else {}
     after = entry_ways(desired)
-    entries = {entry.name: entry for entry in policy.entries()}
-    tracers = Tracer(live or Table(desired.family, desired.name)), Tracer(desired)
     for key in sorted(before.keys() | after.keys()):
         role, name = key
         if key not in after:
             yield EntryChange(name, role, Turn.REMOVED)
         elif before.get(key) != after[key]:
-            turn = Turn.CHANGED if key in before else Turn.ADDED
-            yield EntryChange(name, role, turn, _witness(entries[name], *tracers))
-
-
-def _witness(entry: Entry, live: Tracer, desired: Tracer) -> Witness | None:
-    """The first of an entry's sample packets that is decided differently."""
-    for packet in sample_packets(entry):
-        after = desired.trace(packet).untracked
-        if after is not None and after != live.trace(packet).untracked:
-            return Witness(packet, after)
-    return None
+            yield EntryChange(name, role, Turn.CHANGED if key in before else Turn.ADDED)

@@ -9,7 +9,8 @@ from typing import Final
 from ctpolicy.nftables.change import ChainEdit, Change, Holder
 from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
 from ctpolicy.nftables.ruleset import Set
-from ctpolicy.plan.plan import EntryChange, Plan, Turn
+from ctpolicy.plan.plan import EntryChange, Plan
+from ctpolicy.plan.traffic import Traffic, traffic_lines
 
 MOST_LINES: Final = 12
 """Elements of one set, or chains of one kind, that are shown; of more, the number."""
@@ -21,7 +22,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield "Nothing to do: the live table is what the policy means." if plan.desired else "Nothing to do: no table."
         return
     yield "Traffic"
-    yield from _traffic_lines(plan.entries)
+    yield from _entry_lines(plan.entries)
+    yield from _packet_lines(plan.traffic)
     yield ""
     yield "Rules"
     if plan.change is not None:
@@ -30,20 +32,16 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  - table {plan.live.family} {plan.live.name}"
 
 
-def _traffic_lines(entries: tuple[EntryChange, ...]) -> Iterator[str]:
-    if not entries:
-        yield "  no entry changes"
-    width = max((len(entry.name) for entry in entries), default=0)
+def _entry_lines(entries: tuple[EntryChange, ...]) -> Iterator[str]:
     for entry in islice(entries, MOST_LINES):
-        yield f"  {entry.turn.value} {entry.role:<6} {entry.name:<{width}}  {_words(entry)}".rstrip()
+        yield f"  {entry.turn.value} {entry.role:<6} {entry.name}"
     yield from _more(len(entries), "entries", "  ")
 
 
-def _words(entry: EntryChange) -> str:
-    if entry.witness is None:
-        return {Turn.ADDED: "", Turn.CHANGED: "other rules", Turn.REMOVED: ""}[entry.turn]
-    becomes = "untracked" if entry.witness.untracked else "tracked"
-    return f"{becomes} now: {entry.witness.packet}"
+def _packet_lines(traffic: Traffic) -> Iterator[str]:
+    if not traffic and not traffic.is_too_large:
+        yield "  no packet changes, only rules do"
+    yield from (f"  {line}" for line in traffic_lines(traffic))
 
 
 def _change_lines(change: Change) -> Iterator[str]:

@@ -17,14 +17,15 @@ EntryKey = tuple[str, str]
 """Role and name."""
 
 
+def entry_of_chain(chain: str) -> EntryKey | None:
+    """The entry for which a chain of this name counts and decides; None if it is no such chain."""
+    role, underscore, name = chain.partition("_")
+    return (role, name) if underscore and role in ROLES else None
+
+
 def entry_chains(table: Table) -> dict[EntryKey, str]:
     """The chains that count and decide for entries."""
-    found: dict[EntryKey, str] = {}
-    for chain in table.chains:
-        role, underscore, name = chain.name.partition("_")
-        if underscore and role in ROLES:
-            found[role, name] = chain.name
-    return found
+    return {key: chain.name for chain in table.chains if (key := entry_of_chain(chain.name))}
 
 
 def entry_ways(table: Table) -> dict[EntryKey, int]:
@@ -48,7 +49,7 @@ class _Ways:
                     match statement:
                         case Verdict(_, str(target)):
                             self._into[target].append((chain.name, asked))
-                        case VerdictLookup(_, name):
+                        case VerdictLookup(_, str(name)):
                             for element, verdict in maps.get(name, ()):
                                 if verdict.chain:
                                     self._into[verdict.chain].append((chain.name, hash((asked, element))))

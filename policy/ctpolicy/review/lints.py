@@ -22,10 +22,11 @@ from ctpolicy.language.policy import ANY_ADDRESS, ANY_INTERFACE, ANY_PORT, Entry
 from ctpolicy.language.protection import uncovered
 from ctpolicy.meaning import Leg, legs
 from ctpolicy.meaning_space import entries_space, leg_box
+from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.packetspace.universe import Box, Field
 
 
@@ -57,6 +58,15 @@ class Finding:
     def __str__(self) -> str:
         shown = f"; such as: {self.witness}" if self.witness else ""
         return f"{self.severity.value}: {self.code} `{self.entry}` {self.message}{shown}"
+
+
+def lints_within(policy: Policy, most: int) -> list[Finding] | None:
+    """What `lints` finds; None if it takes more work than this (see packetspace.space.bounded)."""
+    try:
+        with bounded(most):
+            return list(lints(policy))
+    except TooLargeError:
+        return None
 
 
 def lints(policy: Policy) -> list[Finding]:

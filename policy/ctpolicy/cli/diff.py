@@ -1,0 +1,66 @@
+"""`ctpolicy diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ctpolicy.cli.host import live_ruleset
+from ctpolicy.cli.options import as_json, netns, read_dump
+from ctpolicy.cli.output import print_json, print_lines
+from ctpolicy.errors import InputError
+from ctpolicy.language.load import load_files
+from ctpolicy.nftables.read import read_text
+from ctpolicy.plan.side import Side, compare_within, policy_side, ruleset_side
+from ctpolicy.plan.traffic import traffic_json, traffic_lines
+
+LIVE: Final = "live"
+DIFFERENT: Final = 8
+MOST_WORK: Final = 50_000_000
+
+
+@click.command("diff")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@netns
+@as_json
+def command(before: str, after: str, netns: str | None, as_json: bool) -> int:
+    """Show the packets that two sides treat differently.
+
+    Each side is a policy, a file with what `nft -j list ruleset` printed (- for standard input), or the word `live`
+    for this host's whole ruleset. Exits with 0 if both leave the same packets untracked, and with 8 if not.
+
+    \b
+      ctpolicy diff old.yaml new.yaml
+      ssh worker nft -j list ruleset | ctpolicy diff - examples/openshift-worker.yaml
+      sudo ctpolicy diff live examples/openshift-worker.yaml
+    """
+    traffic = compare_within(lambda: _side(before, netns), lambda: _side(after, netns), MOST_WORK)
+    if traffic.is_too_large:
+        raise InputError("These are too many different packets to compare exactly. Compare parts of the policy.")
+    if as_json:
+        print_json(traffic_json(traffic))
+        return DIFFERENT if traffic else 0
+    if not traffic:
+        click.echo("Both leave the same packets untracked" + (", as far as can be told." if traffic.unknown else "."))
+    print_lines(traffic_lines(traffic))
+    return DIFFERENT if traffic else 0
+
+
+def _side(name: str, netns: str | None) -> Side:
+    if name == LIVE:
+        return ruleset_side(live_ruleset(netns))
+    if name == "-" or _is_listing(Path(name)):
+        return ruleset_side(read_text(read_dump(Path(name))))
+    return policy_side(load_files([Path(name)]))
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether a file begins as JSON does: a policy is a mapping of YAML, and nobody writes that with braces."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False  # load_files tells it
