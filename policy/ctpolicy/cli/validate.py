@@ -45,9 +45,7 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
         click.echo(f"{policy.name}: valid ({counts})")
         found = lints_within(policy, MOST_WORK)
         if found is None:
-            click.echo(
-                "This is a large policy: run `ctpolicy lint` for what is valid and probably not meant.", err=True
-            )
+            click.echo("A large policy: `ctpolicy lint` tells what is valid and probably not meant.", err=True)
         for finding in found or ():
             click.echo(harmless(str(finding)), err=True)
     return 0

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ctpolicy.packetspace import sets
-from ctpolicy.packetspace.description import Description, describe, shadow
+from ctpolicy.packetspace.description import Description, describe, values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
@@ -105,4 +105,4 @@ class PacketSpace:
 
     def values(self, field: Field) -> IntervalSet:
         """The values of a field that packets of the set have."""
-        return shadow(self.root, field)
+        return values_of(self.root, field)
