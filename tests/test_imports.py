@@ -22,11 +22,12 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "nftables": BELOW_BACKENDS,
     "iptables": BELOW_BACKENDS,
     "conntrack": BELOW_BACKENDS,
+    "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
-    "cli": BELOW_BACKENDS | BACKENDS | {"plan", "apply", "review", "conntrack"},
-    "testing": BELOW_BACKENDS | BACKENDS | {"plan", "apply", "review", "conntrack"},
+    "cli": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
+    "testing": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
 }
 ON_ITS_OWN: Final = {"packetspace"}  # not even errors
 

@@ -11,7 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from ctpolicy.cli.main import COMMANDS, cli, run
+from ctpolicy.language.load import load_files
+from ctpolicy.meaning_space import bypass_space
 from ctpolicy.nftables.render_json import load_document
+from ctpolicy.nftables.space import table_space
 from kernel.namespace import Namespace
 from policies import METRICS, table
 
@@ -198,3 +201,23 @@ def test_without_privilege_is_status_5_and_says_what_to_do(namespace: Namespace)
         assert done.returncode == 5, done
         assert "as root (sudo)" in done.stderr
     assert namespace.ruleset() == ""
+
+
+def test_import_of_a_dump_is_a_policy_that_means_the_same(tmp_path: Path) -> None:
+    listed = [command["add"] for command in load_document(table(METRICS))["nftables"] if "add" in command]
+    done = _ctpolicy("import", "-", "--name", "worker", stdin=json.dumps({"nftables": listed}))
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "worker.yaml").write_text(done.stdout)
+    assert load_files([tmp_path / "worker.yaml"]).name == "worker"
+    assert bypass_space(load_files([tmp_path / "worker.yaml"])) == table_space(table(METRICS)).certainly
+
+
+def test_import_of_what_cannot_be_said_is_status_8_and_told_twice() -> None:
+    chain = {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "prerouting", "prio": -300}
+    expressions = [{"limit": {"rate": 1, "per": "second"}}, {"notrack": None}]
+    rule = {"family": "ip", "table": "t", "chain": "c", "expr": expressions}
+    listing = {"nftables": [{"table": {"family": "ip", "name": "t"}}, {"chain": chain}, {"rule": rule}]}
+    done = _ctpolicy("import", "-", stdin=json.dumps(listing))
+    assert done.returncode == 8
+    assert "Not in this policy" in done.stderr
+    assert "# Not in this policy" in done.stdout

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -13,7 +14,9 @@ import click
 from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
-COMMANDS: Final = ("validate", "compile", "plan", "apply", "remove", "status", "explain", "diff", "schema")
+COMMANDS: Final = (
+    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "schema",
+)  # fmt: skip
 
 BUG: Final = 1
 BAD_INPUT: Final = 2
@@ -31,7 +34,8 @@ class LazyGroup(click.Group):
         """The command, from the module of its name."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"ctpolicy.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = import_module(f"ctpolicy.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -53,8 +57,8 @@ def cli(debug: bool) -> None:
 
     \b
     Exit statuses: 0 done or nothing to do, 1 a bug, 2 bad input, 3 apply failed and the host was put back,
-    4 host left inconsistent, 5 the host cannot, 6 deadline, 8 a difference was found, 10 changes pending (with
-    --detailed-exitcode).
+    4 host left inconsistent, 5 the host cannot, 6 deadline, 8 something was found, 10 changes pending
+    (with --detailed-exitcode).
     """
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from ctpolicy.cli.options import as_json, policies
 from ctpolicy.cli.output import print_json
-from ctpolicy.language.diagnostics import Diagnostic, PolicyError
+from ctpolicy.language.diagnostics import Diagnostic, PolicyError, harmless
 from ctpolicy.language.load import load_files
+from ctpolicy.review.lints import lints_within
+
+MOST_WORK: Final = 1_000_000
+"""What the lints may cost here: a second or two. `ctpolicy lint` takes its time."""
 
 
 @click.command("validate")
@@ -20,6 +24,7 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
     """Check policies, and what they expect.
 
     Syntax, schema, meaning and expectations: every mistake is told, with its place. Several files are one policy.
+    What `ctpolicy lint` finds is told too, on standard error, and is no mistake.
     Needs no privilege and touches no host.
 
     \b
@@ -38,6 +43,11 @@ def command(policies: tuple[Path, ...], as_json: bool) -> int:
     else:
         counts = f"{len(policy.bypass)} bypass, {len(policy.track)} track, {len(policy.expect)} expectations hold"
         click.echo(f"{policy.name}: valid ({counts})")
+        found = lints_within(policy, MOST_WORK)
+        if found is None:
+            click.echo("A large policy: `ctpolicy lint` tells what is valid and probably not meant.", err=True)
+        for finding in found or ():
+            click.echo(harmless(str(finding)), err=True)
     return 0
 
 

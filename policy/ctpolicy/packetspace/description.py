@@ -59,9 +59,10 @@ class Description:
         return "\n".join(lines if self.is_complete else [*lines, "and more"]) or "nothing"
 
 
-def describe(root: Node, limit: int) -> Description:
-    """At most so many boxes of a set of real packets."""
-    allowed = sets.union(FOREST, root, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
+def describe(root: Node, limit: int, within: Node | None = None) -> Description:
+    """At most so many boxes of a set of real packets; they hold nothing else, or nothing but what is `within`."""
+    inside = root if within is None else sets.union(FOREST, root, within)
+    allowed = sets.union(FOREST, inside, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
     left = root
     boxes: list[Box] = []
     while left is not sets.NOTHING and len(boxes) < limit:
@@ -145,6 +146,11 @@ def _met(node: Node, values: IntervalSet) -> Iterator[Node]:
                 after = at + 1
             if node.ends[at] >= last:
                 break
+
+
+def values_of(root: Node, field: Field) -> IntervalSet:
+    """The values of a field that the points of a set have."""
+    return _shadow(root, _FULL, field)
 
 
 def _shadow(root: Node, box: Sequence[IntervalSet], field: Field) -> IntervalSet:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ctpolicy.packetspace import sets
-from ctpolicy.packetspace.description import Description, describe
+from ctpolicy.packetspace.description import Description, describe, values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
@@ -98,3 +98,11 @@ class PacketSpace:
     def describe(self, limit: int = 8) -> Description:
         """The set in at most so many boxes."""
         return describe(self.root, limit)
+
+    def cover(self, within: PacketSpace, limit: int) -> Description:
+        """At most so many boxes that hold the set, and may hold more of what is `within`: fewer, larger boxes."""
+        return describe(self.root, limit, within.root)
+
+    def values(self, field: Field) -> IntervalSet:
+        """The values of a field that packets of the set have."""
+        return values_of(self.root, field)

@@ -1,0 +1,53 @@
+"""`ctpolicy import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ctpolicy.cli.host import live_ruleset
+from ctpolicy.cli.options import netns, read_dump
+from ctpolicy.cli.output import print_lines
+from ctpolicy.errors import InputError
+from ctpolicy.importing.space_to_policy import import_untracked
+from ctpolicy.language.diagnostics import harmless
+from ctpolicy.language.names import is_name
+from ctpolicy.nftables.read import read_text
+from ctpolicy.nftables.ruleset import Ruleset
+from ctpolicy.nftables.space import ruleset_space
+
+FOUND: Final = 8
+
+
+@click.command("import")
+@click.argument("source", metavar="[FILE|live]", default="live")
+@netns
+@click.option("--name", metavar="NAME", default="imported", show_default=True, help="The policy's name.")
+def command(source: str, netns: str | None, name: str) -> int:
+    """Make a policy of what a ruleset leaves untracked.
+
+    The ruleset is this host's, or what `nft -j list ruleset` printed (- for standard input). The policy means exactly
+    the packets that it leaves untracked, which is proved before it is printed. What cannot be said is told in comments
+    and on standard error, and makes the exit status 8.
+
+    \b
+      sudo ctpolicy import > policy.yaml
+      ssh worker nft -j list ruleset | ctpolicy import - --name worker
+    """
+    if not is_name(name):
+        raise InputError(f"`{name}` cannot name a policy: small letters, digits and `-`, beginning with a letter.")
+    imported = import_untracked(ruleset_space(_ruleset(source, netns)), name)
+    print_lines(imported.text.splitlines())
+    for line in imported.remarks():
+        click.echo(harmless(line), err=True)
+    return 0 if imported.is_complete else FOUND
+
+
+def _ruleset(source: str, netns: str | None) -> Ruleset:
+    if source == "live":
+        return live_ruleset(netns)
+    if netns is not None:
+        raise InputError("Either --netns or a file: a saved listing is of no namespace.")
+    return read_text(read_dump(Path(source)))

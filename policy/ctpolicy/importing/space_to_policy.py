@@ -1,0 +1,106 @@
+"""What a ruleset leaves untracked, as a policy that is proved to mean it.
+
+    Untracked ──choose──▶ entries ──text──▶ YAML ──load──▶ Policy ──meaning──▶ the same packets
+
+A policy is what some entries bypass, less what others track, and both sides are found in one way (choosing.py). First
+come the exceptions (exceptions.py), which bypass entries may hold, so that an overlay less a network is still an
+overlay. Whatever those entries then hold beyond the ruleset is what track entries have to hold.
+
+An import never bypasses more than was read. Where track entries cannot hold all that they have to, bypass entries are
+given up, and what is missing is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ctpolicy.importing.choosing import choose
+from ctpolicy.importing.exceptions import exceptions_of
+from ctpolicy.importing.merging import merge_alike
+from ctpolicy.importing.naming import named
+from ctpolicy.importing.text import policy_text
+from ctpolicy.language.load import load_text
+from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.protection import DEFAULT, uncovered
+from ctpolicy.meaning_space import bypass_space, entries_space
+from ctpolicy.nftables.space import Untracked
+from ctpolicy.packetspace.space import PacketSpace
+
+ACKNOWLEDGED: Final = "was bypassed on the host when it was imported"
+
+MOST_TOLD: Final = 8
+"""Boxes of what could not be expressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A policy for what was read.
+
+    Args:
+        text: the policy as YAML, with remarks about what is not in it.
+        policy: what that text is, loaded.
+        missing: packets that are certainly untracked, and that no entry could be found for.
+        unsure: packets that may be untracked; rules ask something about them that ctpolicy does not model.
+    """
+
+    text: str
+    policy: Policy
+    missing: PacketSpace
+    unsure: PacketSpace
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the policy leaves exactly those packets untracked that the ruleset does."""
+        return not self.missing and not self.unsure
+
+    def remarks(self) -> list[str]:
+        """What is not in the policy, as lines of text."""
+        return [
+            *_told("Not in this policy: untracked, but ctpolicy has no entry for it", self.missing),
+            *_told("Not in this policy: untracked or not by what ctpolicy does not model (marks, rates)", self.unsure),
+        ]
+
+
+def import_untracked(untracked: Untracked, name: str) -> Imported:
+    """The policy that means what a ruleset leaves certainly untracked, or as much of it as the language can say."""
+    space, unsure = untracked.certainly, untracked.possibly - untracked.certainly
+    bypass, track = _entries(space)
+    text = policy_text(name, bypass, track, [])
+    policy = load_text(text, f"{name}.yaml")
+    meant = bypass_space(policy)
+    assert meant <= space, "an import never bypasses more than was read"
+    imported = Imported(text, policy, space - meant, unsure)
+    head = ["Imported from a ruleset. What it leaves untracked was untracked there.", *imported.remarks()]
+    return replace(imported, text=policy_text(name, bypass, track, head))
+
+
+def _told(heading: str, space: PacketSpace) -> Iterator[str]:
+    if space:
+        yield f"{heading}:"
+        yield from (f"  {line}" for line in str(space.describe(MOST_TOLD)).splitlines())
+
+
+def _entries(space: PacketSpace) -> tuple[list[Entry], list[Entry]]:
+    exceptions = exceptions_of(space)
+    kept_tracked = PacketSpace.of_boxes(exceptions.boxes())
+    bypass = choose(space, space | kept_tracked, widely=True, narrow=exceptions.left_out)
+    track, beyond = _tracks(bypass, space, kept_tracked)
+    if beyond:
+        bypass = [entry for entry in bypass if not entries_space([entry]) & beyond]
+        track, _ = _tracks(bypass, space, kept_tracked)
+    taken: set[str] = set()
+    return _acknowledged(named(merge_alike(bypass), "", taken)), named(merge_alike(track), "tracked-", taken)
+
+
+def _tracks(bypass: Sequence[Entry], space: PacketSpace, kept_tracked: PacketSpace) -> tuple[list[Entry], PacketSpace]:
+    """Track entries for what the bypass entries hold and the space does not, and what they could not hold of it."""
+    extra = entries_space(bypass) - space
+    track = choose(extra, extra | kept_tracked, widely=False)
+    return track, extra - entries_space(track)
+
+
+def _acknowledged(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, those with a reason that bypass what is protected."""
+    return [replace(entry, acknowledge=ACKNOWLEDGED) if uncovered(entry, DEFAULT) else entry for entry in entries]

@@ -1,0 +1,1 @@
+"""Questions about policies before anything is applied: lints."""
