@@ -232,7 +232,7 @@ def test_explain_names_somebody_elses_table_too() -> None:
     live = (*read_document({"nftables": listed}), table(VXLAN))
     there, back = explain_ruleset(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:6081"), live)
     assert there.untracked
-    assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack"
+    assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack (OpenShift OVN-Kubernetes)"
     assert back.untracked is False
 
 

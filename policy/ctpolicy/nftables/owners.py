@@ -107,3 +107,9 @@ def owner(table_family: str, table: str, chain: str = "", comment: str | None = 
         comment: the rule's; None if it has none.
     """
     return next((mark.owner for mark in _MARKS if mark.fits(table_family, table, chain, comment)), None)
+
+
+def table_title(family: str, table: str) -> str:
+    """A table in words, with whose it is if that is known: `table inet ovn_notrack (OpenShift OVN-Kubernetes)`."""
+    whose = owner(family, table)
+    return f"table {family} {table}" + (f" ({whose.name})" if whose else "")

@@ -11,6 +11,7 @@ from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.owners import table_title
 from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Ruleset, Table
@@ -62,7 +63,7 @@ def explain_ruleset(packet: Packet, live: Ruleset) -> tuple[Explanation, Explana
     """What a host's ruleset says of a packet, and of its answer: our table rule by rule, others as a whole."""
     ours = find_table(live, TABLE_FAMILY, TABLE_NAME) or Table(TABLE_FAMILY, TABLE_NAME)
     tracer = Tracer(ours)
-    others = [(f"{table.family} {table.name}", table_space(table)) for table in live if table is not ours]
+    others = [(table_title(table.family, table.name), table_space(table)) for table in live if table is not ours]
     there, back = (Explanation(p, None, tracer.trace(p), _foreign(p, others)) for p in (packet, packet.reverse()))
     return there, back
 
@@ -86,7 +87,7 @@ def _verdict(explanation: Explanation) -> str:
     decision = explanation.decision
     if decision is None:
         entry = _deciding_entry(explanation.trace)
-        others = [f"{'' if other.is_certain else 'possibly '}table {other.table}" for other in explanation.foreign]
+        others = [f"{'' if other.is_certain else 'possibly '}{other.table}" for other in explanation.foreign]
         return f"{word}: {', '.join(filter(None, [entry, *others])) or 'no entry of ours concerns it'}"
     if decision.tracked_by:
         beside = f", which outweighs bypass {', '.join(decision.bypassed_by)}" if decision.bypassed_by else ""

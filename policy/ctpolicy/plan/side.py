@@ -11,6 +11,7 @@ from ctpolicy.meaning import Meaning
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
+from ctpolicy.nftables.owners import table_title
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.nftables.space import Untracked, ruleset_space, table_space
 from ctpolicy.packetspace.diagram import TooLargeError
@@ -61,7 +62,7 @@ def compare(before: Side, after: Side) -> Traffic:
 def _ruleset_names(ruleset: Ruleset) -> Names:
     ours = [Tracer(table) for table in ruleset if (table.family, table.name) == (TABLE_FAMILY, TABLE_NAME)]
     others = [
-        (f"table {table.family} {table.name}", table_space(table).possibly)
+        (table_title(table.family, table.name), table_space(table).possibly)
         for table in ruleset
         if (table.family, table.name) != (TABLE_FAMILY, TABLE_NAME)
     ]
