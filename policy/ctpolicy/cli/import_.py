@@ -9,7 +9,6 @@ import click
 
 from ctpolicy.cli.host import live_ruleset
 from ctpolicy.cli.options import netns, read_dump
-from ctpolicy.cli.output import print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.importing.space_to_policy import import_untracked
 from ctpolicy.language.diagnostics import harmless
@@ -17,8 +16,12 @@ from ctpolicy.language.names import is_name
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.nftables.space import ruleset_space
+from ctpolicy.packetspace.diagram import TooLargeError
+from ctpolicy.packetspace.space import bounded
 
 FOUND: Final = 8
+MOST_WORK: Final = 200_000_000
+"""Some minutes; see packetspace.space.bounded."""
 
 
 @click.command("import")
@@ -38,8 +41,14 @@ def command(source: str, netns: str | None, name: str) -> int:
     """
     if not is_name(name):
         raise InputError(f"`{name}` cannot name a policy: small letters, digits and `-`, beginning with a letter.")
-    imported = import_untracked(ruleset_space(_ruleset(source, netns)), name)
-    print_lines(imported.text.splitlines())
+    ruleset = _ruleset(source, netns)
+    try:
+        with bounded(MOST_WORK):
+            imported = import_untracked(ruleset_space(ruleset), name)
+    except TooLargeError:
+        raise InputError("This ruleset tells too many different packets apart to be imported.") from None
+    for line in imported.text.splitlines():
+        click.echo(harmless(line))
     for line in imported.remarks():
         click.echo(harmless(line), err=True)
     return 0 if imported.is_complete else FOUND
