@@ -11,7 +11,7 @@ import pytest
 PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 
 # What each part may import of ours, besides itself and `errors`.
-BELOW_BACKENDS: Final = {"meaning", "meaning_space", "language", "packetspace"}
+BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -19,6 +19,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "language": {"packetspace", "meaning"},  # the loader's last stage asks what was read (decision 0004)
     "meaning": {"language.policy", "packetspace"},
     "meaning_space": {"language.policy", "meaning", "packetspace"},
+    "netfilter": {"meaning", "language.policy", "packetspace"},
     "nftables": BELOW_BACKENDS,
     "iptables": BELOW_BACKENDS,
     "conntrack": BELOW_BACKENDS,

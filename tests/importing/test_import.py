@@ -10,9 +10,10 @@ from ctpolicy.importing.space_to_policy import Imported, import_untracked
 from ctpolicy.language.load import load_files, load_text
 from ctpolicy.language.policy import Forward, HostClient, HostService, Match, Overlay, Policy, Ports
 from ctpolicy.meaning_space import bypass_space
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.ruleset import BaseHook, Chain, Notrack, Rule, Table, Unmodelled
-from ctpolicy.nftables.space import Untracked, ruleset_space, table_space
+from ctpolicy.nftables.space import ruleset_space, table_space
 from policies import policy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

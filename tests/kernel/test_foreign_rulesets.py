@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import pytest
 
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.render_json import load_document
 from ctpolicy.nftables.render_text import text
 from ctpolicy.nftables.ruleset import Ruleset, Unmodelled
-from ctpolicy.nftables.space import Untracked, ruleset_space
+from ctpolicy.nftables.space import ruleset_space
 from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, LOOPBACK, PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.packet import Address, Packet
 from kernel.namespace import Namespace

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.read import read_document
-from ctpolicy.nftables.space import Untracked, ruleset_space
+from ctpolicy.nftables.space import ruleset_space
 from ctpolicy.packetspace.packet import parse_packet
 
 IN = {"family": "inet", "table": "t"}

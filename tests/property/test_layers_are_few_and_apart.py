@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctpolicy.nftables.layers import layers
+from ctpolicy.netfilter.layers import layers
 from ctpolicy.packetspace.intervals import Interval
 
 intervals = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))

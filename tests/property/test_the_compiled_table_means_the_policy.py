@@ -8,10 +8,11 @@ from hypothesis import given
 
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning_space import bypass_space
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.render_json import add_table
-from ctpolicy.nftables.space import Untracked, ruleset_space, table_space
+from ctpolicy.nftables.space import ruleset_space, table_space
 from ctpolicy.testing.strategies import policies
 
 

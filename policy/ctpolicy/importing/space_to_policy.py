@@ -25,7 +25,7 @@ from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.language.protection import DEFAULT, uncovered
 from ctpolicy.meaning_space import bypass_space, entries_space
-from ctpolicy.nftables.space import Untracked
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.space import PacketSpace
 
 ACKNOWLEDGED: Final = "was bypassed on the host when it was imported"

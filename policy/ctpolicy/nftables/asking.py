@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ctpolicy.language.policy import BOTH_FAMILIES
-from ctpolicy.nftables.boxes import Box
+from ctpolicy.netfilter.boxes import Box
 from ctpolicy.nftables.names import protocol_word
 from ctpolicy.nftables.ruleset import Payload
 from ctpolicy.packetspace.fields import Family

@@ -24,9 +24,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ctpolicy.language.policy import Policy
+from ctpolicy.netfilter.boxes import Box, Hook, Role, boxes
+from ctpolicy.netfilter.layers import layers
 from ctpolicy.nftables.asking import DESTINATION_PORT, FIELDS, SOURCE_PORT, Field, map_suffix
-from ctpolicy.nftables.boxes import Box, Hook, Role, boxes
-from ctpolicy.nftables.layers import layers
 from ctpolicy.nftables.matches import ON_LOOPBACK, linear_rules
 from ctpolicy.nftables.names import SetNames, protocol_word
 from ctpolicy.nftables.parts import Parts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ctpolicy.nftables import outcomes
+from ctpolicy.netfilter import outcomes
 from ctpolicy.nftables.conditions import (
     Absent,
     One,

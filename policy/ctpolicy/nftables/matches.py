@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Final
 
+from ctpolicy.netfilter.boxes import Box, Hook
 from ctpolicy.nftables.asking import FIELDS
-from ctpolicy.nftables.boxes import Box, Hook
 from ctpolicy.nftables.names import TAKEN_BY_HOST, Values
 from ctpolicy.nftables.ruleset import (
     Datatype,

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from ctpolicy.nftables import outcomes
+from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.nftables.conditions import Situation, holds
 from ctpolicy.nftables.following import Names, hook_outcomes
 from ctpolicy.nftables.ruleset import (
@@ -38,28 +38,13 @@ from ctpolicy.nftables.ruleset import (
     key_types,
     named_types,
 )
-from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.sets import NOTHING
-from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import FOREST, Field, family_set, path_set
+from ctpolicy.packetspace.universe import Field, family_set, path_set
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
 """The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Untracked:
-    """What a ruleset leaves untracked.
-
-    Args:
-        certainly: packets that it leaves untracked whatever it asks that ctpolicy does not model.
-        possibly: packets that it may leave untracked; all of `certainly` among them.
-    """
-
-    certainly: PacketSpace
-    possibly: PacketSpace
 
 
 def table_space(table: Table) -> Untracked:
@@ -69,14 +54,11 @@ def table_space(table: Table) -> Untracked:
 
 def ruleset_space(ruleset: Ruleset) -> Untracked:
     """What tables together leave untracked."""
-    followed = _everywhere(ruleset)
-    certainly = FOREST.map_leaves(followed, lambda found: int(found == outcomes.UNTRACKED))
-    possibly = FOREST.map_leaves(followed, lambda found: int(bool(found & outcomes.UNTRACKED)))
-    return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
+    return ruleset_treatment(ruleset).untracked
 
 
-def _everywhere(ruleset: Ruleset) -> Node:
-    """What may become of every packet."""
+def ruleset_treatment(ruleset: Ruleset) -> Treatment:
+    """What tables together do to every packet before conntrack."""
     protocols = list(_protocols_alike(ruleset))
     by_path = []
     for path in Path:
@@ -88,7 +70,7 @@ def _everywhere(ruleset: Ruleset) -> Node:
             ]
             by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
         by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
-    return outcomes.choose(Field.PATH, by_path, NOTHING)
+    return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
 
 def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:

@@ -8,14 +8,15 @@ from typing import Any
 
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
+from ctpolicy.netfilter.owners import table_title
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.owners import table_title
 from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Ruleset, Table
-from ctpolicy.nftables.space import Untracked, table_space
+from ctpolicy.nftables.space import table_space
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.plan.ways import entry_of_chain
 

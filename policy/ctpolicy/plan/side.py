@@ -9,11 +9,12 @@ from typing import Final
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Meaning
 from ctpolicy.meaning_space import bypass_space
+from ctpolicy.netfilter.owners import table_title
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.owners import table_title
 from ctpolicy.nftables.ruleset import Ruleset
-from ctpolicy.nftables.space import Untracked, ruleset_space, table_space
+from ctpolicy.nftables.space import ruleset_space, table_space
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import bounded

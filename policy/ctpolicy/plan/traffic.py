@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ctpolicy.nftables.space import Untracked
+from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.box_text import box_text
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -66,7 +64,8 @@ _IPTABLES: Final = frozenset({"ip", "ip6"})
 _IPTABLES_TABLES: Final = ("raw", "mangle", "nat", "filter", "security")
 
 _MARKS: Final = (
-    _Mark(CTPOLICY, TABLE_NAME, families=frozenset({TABLE_FAMILY})),
+    _Mark(CTPOLICY, "ctpolicy", families=frozenset({"inet"})),
+    _Mark(CTPOLICY, chain="CTPOLICY-*"),
     _Mark(NODE_LOCAL_DNS, comment="NodeLocal DNS Cache*"),
     _Mark(CALICO, comment="cali:*"),
     _Mark(CILIUM, comment="cilium*"),

@@ -26,7 +26,7 @@ _RETURN: Final = 4
 _END: Final = 16
 # These are of tracked packets; the next higher bit of each is of untracked ones.
 _DROP: Final = 64
-_TRACKED: Final = _NEXT | _RETURN | _END
+_WHILE_TRACKED: Final = _NEXT | _RETURN | _END
 _GOES_ON: Final = _NEXT | _NEXT << 1
 
 NEXT: Final = leaf(_NEXT)
@@ -35,6 +35,8 @@ RETURN: Final = leaf(_RETURN)
 END: Final = leaf(_END)
 DROP: Final = leaf(_DROP)
 ANYTHING: Final = leaf((_DROP << 1) - 1)
+TRACKED: Final = _NEXT
+"""The outcome of a whole hook for a packet that goes on to conntrack."""
 UNTRACKED: Final = _NEXT << 1
 """The outcome of a whole hook for a packet that stays out of conntrack."""
 
@@ -64,7 +66,7 @@ def _after(one: int, other: int) -> int:
 
 
 def _untracked(outcomes: int) -> int:
-    return outcomes & ~_TRACKED | (outcomes & _TRACKED) << 1
+    return outcomes & ~_WHILE_TRACKED | (outcomes & _WHILE_TRACKED) << 1
 
 
 def marked(node: Node) -> Node:

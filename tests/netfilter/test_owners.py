@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ctpolicy.nftables import owners
+from ctpolicy.netfilter import owners
+from ctpolicy.netfilter.owners import Owner, owner
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.owners import Owner, owner
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""What rules do to every packet before conntrack sees it, and what that leaves untracked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctpolicy.netfilter import outcomes
+from ctpolicy.packetspace.diagram import Node
+from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import FOREST
+
+
+@dataclass(frozen=True, slots=True)
+class Untracked:
+    """What rules leave untracked.
+
+    Args:
+        certainly: packets that they leave untracked whatever they ask that ctpolicy does not model.
+        possibly: packets that they may leave untracked; all of `certainly` among them.
+    """
+
+    certainly: PacketSpace
+    possibly: PacketSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What may become of every packet, as a diagram of outcomes (outcomes.py).
+
+    Base chains neither know nor mind what others at the same hook do: the order of treatments does not change what
+    is untracked in the end (a drop is one whoever says it, and so is a conntrack zone, which undoes every notrack).
+    """
+
+    root: Node
+
+    @classmethod
+    def none(cls) -> Treatment:
+        """Where there are no rules."""
+        return cls(outcomes.NEXT)
+
+    @classmethod
+    def of_space(cls, space: PacketSpace) -> Treatment:
+        """That of rules which leave exactly these packets untracked, and do nothing else."""
+        return cls(FOREST.map_leaves(space.root, lambda held: outcomes.UNTRACKED if held else outcomes.TRACKED))
+
+    def __and__(self, other: Treatment) -> Treatment:
+        """Both, on one host."""
+        return Treatment(outcomes.sequence([self.root, other.root]))
+
+    @property
+    def untracked(self) -> Untracked:
+        """What is untracked in the end."""
+        certainly = FOREST.map_leaves(self.root, lambda found: int(found == outcomes.UNTRACKED))
+        possibly = FOREST.map_leaves(self.root, lambda found: int(bool(found & outcomes.UNTRACKED)))
+        return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
