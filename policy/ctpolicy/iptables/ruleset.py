@@ -213,7 +213,7 @@ class IpSet:
     name: str
     type: str
     family: Family | None = None
-    values: IntervalSet = IntervalSet(())
+    values: IntervalSet = field(default_factory=IntervalSet)
     elements: tuple[Joined, ...] = ()
     most: int = field(default=0, compare=False)
     unmodelled: str = ""
