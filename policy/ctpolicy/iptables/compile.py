@@ -161,10 +161,7 @@ class _HookCompiler:
 
     def compile(self, given: Sequence[Box], name: str) -> dict[str, Chain]:
         """The chains for these boxes, tracks first; the one of this name is where packets begin."""
-        if self._are_few(given):
-            rules = self._linear(given)
-        else:
-            rules = self._by_protocol(given)
+        rules = self._linear(given) if self._are_few(given) else self._by_protocol(given)
         self._chains[name] = Chain(name, (*self._loopback(), *rules))
         return self._chains
 
@@ -279,9 +276,8 @@ class _HookCompiler:
                 rules += self._linear(narrowed)
                 continue
             inner = block_around(IntervalSet.of(i for box in narrowed for i in field.values(box) or ()))
-            chain = self._shared(
-                (*path[:-1], _label(path[-1], inner, field.bits(self._family))), field, narrowed, inner, after
-            )
+            place = (*path[:-1], _label(field.letter, inner, field.bits(self._family)))
+            chain = self._shared(place, field, narrowed, inner, after)
             matches = field.matches(narrowed[0].protocol, inner)
             rules.append(Rule(matches, Verdict(VerdictKind.GOTO, chain)))
         return [*rules, *_goto(after)]
@@ -289,7 +285,7 @@ class _HookCompiler:
     def _shared(
         self, path: tuple[str, ...], field: _Field, given: Sequence[Box], block: Interval, after: str | None
     ) -> str:
-        """A chain for the part of a tree that is behind one block; the same one for blocks behind which all is alike."""
+        """A chain for the part of a tree behind one block; the same one for blocks behind which all is alike."""
         bare = tuple(field.narrowed(box, None) if field.values(box) == IntervalSet((block,)) else box for box in given)
         key = (bare, after)
         if key not in self._known:
@@ -331,7 +327,7 @@ def _label(letter: str, block: Interval, bits: int) -> str:
 
 
 def _by_port(given: Iterable[Box]) -> tuple[list[IntervalSet], list[IntervalSet], list[Box]]:
-    """Destination ports that boxes ask for, source ports of those that ask for these alone, and boxes without either."""
+    """Destination ports that are asked for, source ports of boxes that ask for these alone, and boxes without ports."""
     to, back, rest = [], [], []
     for box in given:
         if box.destination_ports is not None:

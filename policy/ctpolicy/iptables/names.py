@@ -55,9 +55,9 @@ class AddressNames:
             for family, values, stem in _lists(policy, by_group):
                 self._stems.setdefault((family, values), stem)
 
-    def stem(self, family: Family, values: IntervalSet) -> str:
-        """What a list is called."""
-        return self._stems[family, values]
+    def stem(self, family: Family, values: IntervalSet) -> str | None:
+        """What a list is called; None if it is only a part of one."""
+        return self._stems.get((family, values))
 
 
 def _lists(policy: Policy, by_group: bool) -> Iterator[tuple[Family, IntervalSet, str]]:

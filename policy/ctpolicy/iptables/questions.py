@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import Final
 
+from ctpolicy.errors import InputError
 from ctpolicy.iptables.prefixes import is_prefix
 from ctpolicy.iptables.ruleset import (
     Address,
@@ -90,16 +91,15 @@ class Questions:
         if box.on_loopback:
             yield [(Interface(end, LOOPBACK),)]
         if box.interfaces is not None:
-            yield [(Interface(end, pattern.replace("*", "+")),) for pattern in box.interfaces.patterns or ()]
+            yield [(Interface(end, _pattern(name)),) for name in box.interfaces.patterns or ()]
 
     def _addresses(self, box: Box) -> Iterator[Alternatives]:
         for end, values in ((End.SOURCE, box.source), (End.DESTINATION, box.destination)):
             if values is None:
                 continue
-            if self._sets is not None and (len(values) > 1 or not is_prefix(values.intervals[0])):
-                yield [(InSet(self._sets.addresses(box.role, self._family, values), (end,)),)]
-            else:
-                yield [(address_match(end, interval),) for interval in values]
+            is_list = len(values) > 1 or not is_prefix(values.intervals[0])
+            name = self._sets.addresses(box.role, self._family, values) if self._sets and is_list else None
+            yield [(InSet(name, (end,)),)] if name else [(address_match(end, interval),) for interval in values]
 
     def _ports(self, box: Box) -> Iterator[Alternatives]:
         if box.protocol is None:
@@ -125,6 +125,12 @@ class Questions:
             yield [(AddressType(End.DESTINATION, one),) for one in types]
         else:
             yield [tuple(AddressType(End.DESTINATION, one, negated=True) for one in types)]
+
+
+def _pattern(name: str) -> str:
+    if name.endswith("+"):
+        raise InputError(f"iptables cannot name the interface `{name}`: it takes a `+` at the end for any ending.")
+    return f"{name[:-1]}+" if name.endswith("*") else name
 
 
 def address_match(end: End, interval: Interval) -> Match:

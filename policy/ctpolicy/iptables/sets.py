@@ -26,9 +26,12 @@ class SetMaker:
         self._sets: dict[str, IpSet] = {}
         self._ports: dict[tuple[Role, IntervalSet], str] = {}
 
-    def addresses(self, role: Role, family: Family, values: IntervalSet) -> str:
-        """The name of a set of these addresses."""
-        name = set_name(role, "4" if family is Family.IPV4 else "6", self._names.stem(family, values))
+    def addresses(self, role: Role, family: Family, values: IntervalSet) -> str | None:
+        """The name of a set of these addresses; None if the policy has no such list, but a tree a part of one."""
+        stem = self._names.stem(family, values)
+        if stem is None:
+            return None
+        name = set_name(role, "4" if family is Family.IPV4 else "6", stem)
         if name not in self._sets:
             most = FEWEST_ELEMENTS if len(values) <= FEWEST_ELEMENTS // 2 else 2 * len(values)
             self._sets[name] = IpSet(name, NET, family, values, most=most)
