@@ -98,6 +98,7 @@ class _Field:
     """A field that a tree can narrow: its letter in names, and how to ask about it."""
 
     letter: str
+    is_port: bool
     bits: Callable[[Family], int]
     values: Callable[[Box], IntervalSet | None]
     narrowed: Callable[[Box, IntervalSet | None], Box]
@@ -115,6 +116,7 @@ def _port_matches(end: End) -> Callable[[int | None, Interval], tuple[Match, ...
 _FIELDS: Final = (
     _Field(
         "D",
+        True,
         lambda _: PORT_BITS,
         lambda box: box.destination_ports,
         lambda box, values: box._replace(destination_ports=values),
@@ -122,6 +124,7 @@ _FIELDS: Final = (
     ),
     _Field(
         "S",
+        True,
         lambda _: PORT_BITS,
         lambda box: box.source_ports,
         lambda box, values: box._replace(source_ports=values),
@@ -129,6 +132,7 @@ _FIELDS: Final = (
     ),
     _Field(
         "FROM",
+        False,
         lambda family: family.bits,
         lambda box: box.source,
         lambda box, values: box._replace(source=values),
@@ -136,6 +140,7 @@ _FIELDS: Final = (
     ),
     _Field(
         "TO",
+        False,
         lambda family: family.bits,
         lambda box: box.destination,
         lambda box, values: box._replace(destination=values),
@@ -220,7 +225,7 @@ class _HookCompiler:
         """The rules of a chain that asks about these boxes: one after the other if they are few, or else a tree."""
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
-        field = max(_FIELDS, key=lambda field: sum(self._weight(field, box) for box in given))
+        field = max(_FIELDS, key=lambda field: self._merit(field, given))
         asking = [box for box in given if self._weight(field, box)]
         rest = [box for box in given if not self._weight(field, box)]
         if sum(self._questions.count(box) for box in asking) <= MOST_RULES:
@@ -231,7 +236,12 @@ class _HookCompiler:
             rest += loopback
         if rest:
             after = self._chain((*path, "R"), rest, after)
-        return self._tree((*path, field.letter), field, asking, after)
+        return self._branches((*path, field.letter), field, asking, (0, (1 << field.bits(self._family)) - 1), after)
+
+    def _merit(self, field: _Field, given: Sequence[Box]) -> tuple[int, bool, int]:
+        """How well a tree by this field tells boxes apart: ports before addresses, which are longer lists."""
+        weights = [self._weight(field, box) for box in given]
+        return sum(map(bool, weights)), field.is_port, sum(weights)
 
     def _weight(self, field: _Field, box: Box) -> int:
         """How many rules a tree by this field would spread."""
@@ -242,14 +252,10 @@ class _HookCompiler:
             return 0
         return len(values)
 
-    def _tree(self, path: tuple[str, ...], field: _Field, given: Sequence[Box], after: str | None) -> list[Rule]:
-        """A node: rules for the boxes that hold all of its block, and a branch for each part that some hold partly."""
-        block = block_around(IntervalSet.of(interval for box in given for interval in field.values(box) or ()))
-        return self._node(path, field, given, block, after)
-
     def _node(
         self, path: tuple[str, ...], field: _Field, given: Sequence[Box], block: Interval, after: str | None
     ) -> list[Rule]:
+        """Behind a block: rules for the boxes that hold all of it, and branches for those that hold a part."""
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
         whole = [field.narrowed(box, None) for box in given if field.values(box) == IntervalSet((block,))]
@@ -266,12 +272,9 @@ class _HookCompiler:
     def _branches(
         self, path: tuple[str, ...], field: _Field, given: Sequence[Box], block: Interval, after: str | None
     ) -> list[Rule]:
+        """A rule for each part of a block that boxes hold some of, and then what is still to be asked."""
         rules: list[Rule] = []
-        for branch in _branches(block):
-            own = [(box, within(field.values(box) or IntervalSet(), branch)) for box in given]
-            narrowed = [field.narrowed(box, values) for box, values in own if values]
-            if not narrowed:
-                continue
+        for narrowed in _narrowed(field, given, block):
             if len(narrowed) == 1 and self._questions.count(narrowed[0]) == 1:
                 rules += self._linear(narrowed)
                 continue
@@ -312,11 +315,20 @@ def _goto(chain: str | None) -> list[Rule]:
     return [] if chain is None else [Rule((), Verdict(VerdictKind.GOTO, chain))]
 
 
-def _branches(block: Interval) -> Iterable[Interval]:
-    """A block in its eight parts; in single values, if it has fewer."""
+def _narrowed(field: _Field, given: Iterable[Box], block: Interval) -> Iterable[list[Box]]:
+    """For each eighth of a block, or value if it has fewer, what boxes hold of it; those of which none holds any left
+    out."""
     first, last = block
     size = max(1, (last - first + 1) >> _BRANCH_BITS)
-    return ((begin, begin + size - 1) for begin in range(first, last + 1, size))
+    parts: dict[int, list[Box]] = defaultdict(list)
+    for box in given:
+        values = field.values(box) or IntervalSet()
+        for part in dict.fromkeys(
+            part for a, b in values for part in range((a - first) // size, (b - first) // size + 1)
+        ):
+            begin = first + part * size
+            parts[part].append(field.narrowed(box, within(values, (begin, begin + size - 1))))
+    return (parts[part] for part in sorted(parts))
 
 
 def _label(letter: str, block: Interval, bits: int) -> str:
