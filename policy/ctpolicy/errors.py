@@ -4,6 +4,7 @@
     ├── InputError             2  the user: a policy, a packet, an argument or a dump is wrong
     │   └── PolicyError           the same, with a diagnostic for each mistake in the policy files
     ├── HostError              5  the administrator: privilege, a tool, a module, somebody else's table
+    │   ├── RefusedError          the kernel or a tool said no to a change: read the host again
     │   └── KernelCrashError      a tool or library died in mid-call: read the host again before anything else
     ├── DeadlineError          6  whoever called: try again, after reading the host again
     └── ApplyError                the administrator: a commit did not do what was planned
@@ -32,6 +33,10 @@ class HostError(CtpolicyError):
     """This host cannot do what was asked: privilege, a tool, a library, or a table that is somebody else's."""
 
     exit_status = 5
+
+
+class RefusedError(HostError):
+    """The kernel or its tool refused a change: all of it, or, where it takes several transactions, from one on."""
 
 
 class KernelCrashError(HostError):
