@@ -23,7 +23,7 @@ from ctpolicy.language.policy import (
     ProtocolBox,
     ProtocolPorts,
 )
-from ctpolicy.packetspace.fields import PROTOCOL_NAMES, PROTOCOLS_WITH_PORTS, Family, Path
+from ctpolicy.packetspace.fields import LOOPBACK, PROTOCOL_NAMES, PROTOCOLS_WITH_PORTS, Family, Path
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
@@ -115,9 +115,11 @@ def _roles(
         return  # services are named; a number alone would be read as a port
     for paths in (EVERY_PATH, frozenset({Path.IN, Path.OUT}), frozenset({Path.FORWARD})):
         yield Ports(name=UNNAMED, families=families, services=services, paths=paths, interfaces=interfaces)
-    if (Path.IN if to_service else Path.OUT) in fields.paths:
+    # A box on `lo` alone may be the last that is left of a service on every interface.
+    everywhere = Interfaces() if interfaces.patterns == (LOOPBACK,) else interfaces
+    if (Path.IN if to_service else Path.OUT) in fields.paths or everywhere != interfaces:
         yield HostService(
-            name=UNNAMED, families=families, services=services, peers=clients, local=servers, interfaces=interfaces
+            name=UNNAMED, families=families, services=services, peers=clients, local=servers, interfaces=everywhere
         )
     if (Path.OUT if to_service else Path.IN) in fields.paths:
         yield HostClient(

@@ -9,13 +9,16 @@ is still the largest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
 from ctpolicy.importing.candidates import kinds, matches
-from ctpolicy.language.policy import Entry, Forward, HostClient, HostService, Match, Overlay, Ports
+from ctpolicy.language.policy import Entry, Forward, HostClient, HostService, Match, Overlay, Ports, ProtocolPorts
+from ctpolicy.language.ports import merged
 from ctpolicy.language.presets import PRESETS
 from ctpolicy.meaning_space import entries_space
+from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Box
 
@@ -30,7 +33,12 @@ _RANKS: Final = (HostService, HostClient, Forward, Ports, Overlay, Match)
 
 
 def choose(
-    target: PacketSpace, allowed: PacketSpace, *, widely: bool, narrow: Callable[[Box], Box] = lambda box: box
+    target: PacketSpace,
+    allowed: PacketSpace,
+    *,
+    widely: bool,
+    narrow: Callable[[Box], Box] = lambda box: box,
+    harmless: PacketSpace | None = None,
 ) -> list[Entry]:
     """Entries that hold the target and nothing that is not allowed.
 
@@ -39,15 +47,17 @@ def choose(
         allowed: what may be held besides; the target is in it.
         widely: whether what cannot be said exactly is held by an entry that holds more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
+        harmless: what whole flows may hold; that is what is allowed, if not given. A tracked service is a service,
+            though one direction of it would be tracked without it too.
     """
-
+    harmless = allowed if harmless is None else harmless
     chosen: list[Entry] = []
     left = target
     for _ in range(MOST_ROUNDS):
         boxes = [narrow(box) for box in left.cover(allowed, BOXES_A_ROUND).boxes]
         before = left
-        for proposed in (_whole_flows, _spelled_out):
-            found, left = _greedily(proposed(boxes), left, allowed)
+        for proposed, may_hold in ((_whole_flows, harmless), (_spelled_out, allowed)):
+            found, left = _greedily(proposed(boxes), left, may_hold)
             chosen += found
         if widely and left == before:
             found, left = _greedily(_around(boxes), left, PacketSpace.all())
@@ -86,9 +96,20 @@ def _greedily(proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpa
         if heap and (-gain, rank, number) > heap[0][:3]:
             heappush(heap, (-gain, rank, number, entry, space))
             continue
-        chosen.append(entry)
+        chosen.append(_trimmed(entry, left))
         left = left - space
     return chosen, left
+
+
+def _trimmed(entry: Entry, left: PacketSpace) -> Entry:
+    """The entry without services that hold nothing of what is left."""
+    if isinstance(entry, Overlay | Match):
+        return entry
+    each = [ProtocolPorts(s.protocol, IntervalSet((ports,))) for s in entry.services for ports in s.ports]
+    if len(each) == 1:
+        return entry
+    kept = [service for service in each if entries_space([replace(entry, services=(service,))]) & left]
+    return entry if len(kept) == len(each) else replace(entry, services=merged(kept))
 
 
 def _rank(entry: Entry) -> int:

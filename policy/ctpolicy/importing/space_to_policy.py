@@ -18,6 +18,7 @@ from typing import Final
 
 from ctpolicy.importing.choosing import choose
 from ctpolicy.importing.exceptions import exceptions_of
+from ctpolicy.importing.holes import holes_filled
 from ctpolicy.importing.merging import merge_alike
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import policy_text
@@ -90,6 +91,8 @@ def _entries(space: PacketSpace) -> tuple[list[Entry], list[Entry]]:
     if beyond:
         bypass = [entry for entry in bypass if not entries_space([entry]) & beyond]
         track, _ = _tracks(bypass, space, kept_tracked)
+    bypass, holes = holes_filled(bypass, space)
+    track += holes
     taken: set[str] = set()
     return _acknowledged(named(merge_alike(bypass), "", taken)), named(merge_alike(track), "tracked-", taken)
 
@@ -97,7 +100,7 @@ def _entries(space: PacketSpace) -> tuple[list[Entry], list[Entry]]:
 def _tracks(bypass: Sequence[Entry], space: PacketSpace, kept_tracked: PacketSpace) -> tuple[list[Entry], PacketSpace]:
     """Track entries for what the bypass entries hold and the space does not, and what they could not hold of it."""
     extra = entries_space(bypass) - space
-    track = choose(extra, extra | kept_tracked, widely=False)
+    track = choose(extra, extra | kept_tracked, widely=False, harmless=~space)
     return track, extra - entries_space(track)
 
 
