@@ -14,7 +14,19 @@ from heapq import heappop, heappush
 from typing import Final
 
 from ctpolicy.importing.candidates import kinds, matches
-from ctpolicy.language.policy import Entry, Forward, HostClient, HostService, Match, Overlay, Ports, ProtocolPorts
+from ctpolicy.importing.many import many_services
+from ctpolicy.language.policy import (
+    ANY_PORT,
+    Entry,
+    Forward,
+    HostClient,
+    HostService,
+    Match,
+    Overlay,
+    Ports,
+    ProtocolBox,
+    ProtocolPorts,
+)
 from ctpolicy.language.ports import merged
 from ctpolicy.language.presets import PRESETS
 from ctpolicy.meaning_space import entries_space
@@ -51,8 +63,7 @@ def choose(
             though one direction of it would be tracked without it too.
     """
     harmless = allowed if harmless is None else harmless
-    chosen: list[Entry] = []
-    left = target
+    chosen, left = many_services(target, harmless)
     for _ in range(MOST_ROUNDS):
         boxes = [narrow(box) for box in left.cover(allowed, BOXES_A_ROUND).boxes]
         before = left
@@ -102,14 +113,44 @@ def _greedily(proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpa
 
 
 def _trimmed(entry: Entry, left: PacketSpace) -> Entry:
-    """The entry without services that hold nothing of what is left."""
-    if isinstance(entry, Overlay | Match):
+    """The entry without services, or boxes of a match, that hold nothing of what is left."""
+    if isinstance(entry, Overlay):
         return entry
-    each = [ProtocolPorts(s.protocol, IntervalSet((ports,))) for s in entry.services for ports in s.ports]
-    if len(each) == 1:
+    parts = list(_parts(entry))
+    kept = [part for part in parts if entries_space([part]) & left]
+    if len(kept) == len(parts):
         return entry
-    kept = [service for service in each if entries_space([replace(entry, services=(service,))]) & left]
-    return entry if len(kept) == len(each) else replace(entry, services=merged(kept))
+    if isinstance(entry, Match):
+        return replace(entry, boxes=_joined(box for part in kept if isinstance(part, Match) for box in part.boxes))
+    return replace(entry, services=merged(s for part in kept for s in getattr(part, "services", ())))
+
+
+def _parts(entry: HostService | HostClient | Forward | Ports | Match) -> Iterator[Entry]:
+    """The entry for each interval of its ports; of a match, of its destination ports, or else of its source ports."""
+    if not isinstance(entry, Match):
+        for service in entry.services:
+            for ports in service.ports:
+                yield replace(entry, services=(ProtocolPorts(service.protocol, IntervalSet((ports,))),))
+        return
+    for box in entry.boxes:
+        if box.destination_ports == ANY_PORT:
+            each = [replace(box, source_ports=IntervalSet((ports,))) for ports in box.source_ports]
+        else:
+            each = [replace(box, destination_ports=IntervalSet((ports,))) for ports in box.destination_ports]
+        yield from (replace(entry, boxes=(one,)) for one in each)
+
+
+def _joined(boxes: Iterable[ProtocolBox]) -> tuple[ProtocolBox, ...]:
+    """Boxes of one protocol, which differ in the ports of one end alone, as one."""
+    found: dict[int | None, ProtocolBox] = {}
+    for box in boxes:
+        same = found.get(box.protocol, box)
+        found[box.protocol] = replace(
+            box,
+            source_ports=same.source_ports | box.source_ports,
+            destination_ports=same.destination_ports | box.destination_ports,
+        )
+    return tuple(found.values())
 
 
 def _rank(entry: Entry) -> int:

@@ -33,17 +33,29 @@ _WIDTHS: Final = {
 
 
 class Way(Enum):
-    """How packets meet the host, as entries tell them apart: what is sent by `lo` is a request and an answer at once.
-    The value is the box of it."""
+    """How packets meet the host, as entries tell them apart: what is sent by `lo` is request and answer at once."""
 
-    IN = {Field.PATH: path_set(Path.IN)}
-    FORWARD = {Field.PATH: path_set(Path.FORWARD)}
-    OUT = {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK.complement(INTERFACE_BITS)}
-    LOOPBACK = {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK}
+    IN = "in"
+    FORWARD = "forward"
+    OUT = "out"
+    LOOPBACK = "out by lo"
+
+    @property
+    def box(self) -> Box:
+        """The packets that go this way."""
+        return _WAYS[self]
 
     def meets(self, box: Box) -> bool:
         """Whether a box has packets that go this way."""
-        return all(field not in box or box[field] & values for field, values in self.value.items())
+        return all(field not in box or box[field] & values for field, values in self.box.items())
+
+
+_WAYS: Final[Mapping[Way, Box]] = {
+    Way.IN: {Field.PATH: path_set(Path.IN)},
+    Way.FORWARD: {Field.PATH: path_set(Path.FORWARD)},
+    Way.OUT: {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK.complement(INTERFACE_BITS)},
+    Way.LOOPBACK: {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class Exceptions:
             for end in (Field.SOURCE, Field.DESTINATION):
                 yield {Field.FAMILY: family_set(family), end: addresses}
         for (way, protocol, end), ports in self.ports.items():
-            yield {**way.value, Field.PROTOCOL: IntervalSet.single(protocol), end: ports}
+            yield {**way.box, Field.PROTOCOL: IntervalSet.single(protocol), end: ports}
         yield {Field.INTERFACE: self.interfaces}
 
     def left_out(self, box: Box) -> Box:
@@ -99,7 +111,7 @@ def exceptions_of(space: PacketSpace) -> Exceptions:
         (way, protocol, end): _lesser(part.values(end), PORT_BITS)
         for way in Way
         for protocol in sorted(PROTOCOLS_WITH_PORTS)
-        if (part := space & _one({**way.value, Field.PROTOCOL: IntervalSet.single(protocol)}))
+        if (part := space & _one({**way.box, Field.PROTOCOL: IntervalSet.single(protocol)}))
         for end in (Field.SOURCE_PORT, Field.DESTINATION_PORT)
     }
     return Exceptions(addresses, ports, _absent_interfaces(space))

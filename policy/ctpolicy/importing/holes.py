@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 
-from ctpolicy.language.policy import Addresses, Entry
+from ctpolicy.language.policy import Addresses, Entry, Match
 from ctpolicy.meaning_space import entries_space
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import IntervalSet
@@ -37,6 +37,8 @@ def holes_filled(entries: Iterable[Entry], space: PacketSpace) -> tuple[list[Ent
 
 def _holes(entry: Entry) -> Iterator[tuple[str, Family, IntervalSet]]:
     """The ends of an entry that are all addresses of a family but a few, and those few."""
+    if isinstance(entry, Match):
+        return  # an expert's box is what it says
     for field in fields(entry):
         addresses = getattr(entry, field.name)
         if isinstance(addresses, Addresses):
