@@ -14,6 +14,7 @@ from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.space import ruleset_space, table_space
 from kernel.namespace import Namespace
+from policies import policy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -49,6 +50,18 @@ def test_all_but_a_few_peers_are_everyone_and_a_track_entry() -> None:
     text = _text(load_and_import("web-front-end"))
     assert "    host-service: tcp/80\n    peers: 192.0.2.64/28\n" in text
     assert "192.0.2.63" not in text
+
+
+def test_all_but_a_few_protocols_are_every_protocol_and_track_entries() -> None:
+    read = policy(
+        "bypass:\n  - {name: uplink, match: {interfaces: [eth1], paths: [in, forward]}, acknowledge: tested}\n"
+        "track:\n  - {name: tcp, match: {protocol: tcp, interfaces: [eth1], paths: [in, forward]}}\n"
+        "  - {name: udp, match: {protocol: udp, interfaces: [eth1], paths: [in, forward]}}\n"
+    )
+    found = import_untracked(table_space(compile_policy(read)), "imported")
+    assert found.is_complete
+    assert [entry.name for entry in found.policy.bypass] == ["any-protocol"]
+    assert sorted(entry.name for entry in found.policy.track) == ["tracked-tcp", "tracked-udp"]
 
 
 def load_and_import(name: str) -> Imported:

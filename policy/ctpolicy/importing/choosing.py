@@ -59,19 +59,19 @@ def choose(
         allowed: what may be held besides; the target is in it.
         widely: whether what cannot be said exactly is held by an entry that holds more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
-        harmless: what whole flows may hold; that is what is allowed, if not given. A tracked service is a service,
-            though one direction of it would be tracked without it too.
+        harmless: what entries of the kinds may hold; that is what is allowed, if not given. A tracked service is a
+            service, though one direction of it would be tracked without it too.
     """
     harmless = allowed if harmless is None else harmless
     chosen, left = many_services(target, harmless)
     for _ in range(MOST_ROUNDS):
         boxes = [narrow(box) for box in left.cover(allowed, BOXES_A_ROUND).boxes]
         before = left
-        for proposed, may_hold in ((_whole_flows, harmless), (_spelled_out, allowed)):
-            found, left = _greedily(proposed(boxes), left, may_hold)
+        for proposed in (_whole_flows, _spelled_out):
+            found, left = _greedily(proposed(boxes), left, allowed, harmless)
             chosen += found
         if widely and left == before:
-            found, left = _greedily(_around(boxes), left, PacketSpace.all())
+            found, left = _greedily(_around(boxes), left, PacketSpace.all(), harmless)
             chosen += found
         if left == before:
             break
@@ -90,12 +90,14 @@ def _around(boxes: Iterable[Box]) -> Iterator[Entry]:
     return (entry for box in boxes for entry in matches(box, widely=True))
 
 
-def _greedily(proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpace) -> tuple[list[Entry], PacketSpace]:
+def _greedily(
+    proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpace, harmless: PacketSpace
+) -> tuple[list[Entry], PacketSpace]:
     """The candidates that are allowed and hold something of the target, largest first, and what none of them holds."""
     heap: list[tuple[int, int, int, Entry, PacketSpace]] = []
     for number, entry in enumerate(dict.fromkeys(proposed)):
         space = entries_space([entry])
-        if space and space <= allowed:
+        if space and space <= (allowed if isinstance(entry, Match) else harmless):
             heappush(heap, (-(space & target).count(), _rank(entry), number, entry, space))
     chosen: list[Entry] = []
     left = target
