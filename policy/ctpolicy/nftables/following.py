@@ -109,6 +109,11 @@ def _filled_by_rules(table: Table) -> Iterator[str]:
                             yield name.removeprefix("@")
 
 
+def comes_before_conntrack(hook: BaseHook) -> bool:
+    """Whether a base chain decides about tracking: elsewhere, and later, the kernel takes a `notrack` in silence."""
+    return hook.hook in {"prerouting", "output"} and hook.priority < CONNTRACK_PRIORITY
+
+
 def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
     """What may become of packets in a situation, once every base chain before conntrack has seen them."""
     hook = "output" if situation.path is Path.OUT else "prerouting"
@@ -117,8 +122,8 @@ def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
         way = _Way(names, situation)
         for chain in names.table.chains:
             match chain.hook:
-                case BaseHook(hook=at, priority=priority, policy=policy) if (
-                    at == hook and priority < CONNTRACK_PRIORITY
+                case BaseHook(hook=at, priority=priority, policy=policy) as base if (
+                    at == hook and comes_before_conntrack(base)
                 ):
                     node = outcomes.entered(way.chain(chain.name), policy == "drop")
                     entered.append((priority, chain.name, outcomes.doubted(node) if names.may_sleep else node))

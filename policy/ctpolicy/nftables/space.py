@@ -18,7 +18,7 @@ from typing import Final
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
 from ctpolicy.nftables.conditions import Situation, holds
-from ctpolicy.nftables.following import Names, hook_outcomes
+from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
     AnonymousSet,
@@ -58,8 +58,11 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
     return ruleset_treatment(ruleset).untracked
 
 
-def ruleset_treatment(ruleset: Ruleset) -> Treatment:
+def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
+    ruleset = [table for table in ruleset if _decides(table)]
+    if not ruleset:
+        return Treatment.none()
     protocols = list(_protocols_alike(ruleset))
     by_path = []
     for path in Path:
@@ -80,7 +83,12 @@ def packet_outcome(table: Table, packet: Packet) -> Outcome:
     return Outcome(hook_outcomes(tables, Situation.of(packet)).value)
 
 
-def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
+def _decides(table: Table) -> bool:
+    """Whether packets meet the table before conntrack: most tables on a host filter or translate, and come later."""
+    return any(chain.hook and comes_before_conntrack(chain.hook) for chain in table.chains)
+
+
+def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
     elements: set[Value] = set()
