@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ctpolicy.netfilter.situations import Situation
 from ctpolicy.nftables.matches import DESTINATION_TYPE
 from ctpolicy.nftables.names import TAKEN_BY_HOST
 from ctpolicy.nftables.ruleset import Concatenation, Element, Fib, Joined, Meta, Payload, Selector, Value
@@ -20,21 +21,6 @@ from ctpolicy.packetspace.interfaces import LONGEST_NAME
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.sets import union_of_boxes
 from ctpolicy.packetspace.universe import FOREST, Box, Field
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What is known of packets while their way is followed.
-
-    Args:
-        path: of the packets.
-        family: likewise.
-        protocol: one that stands for all that the rules treat alike.
-    """
-
-    path: Path
-    family: Family
-    protocol: int
 
 
 class Unanswered:

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.situations import Situation
 from ctpolicy.nftables.conditions import (
     Absent,
     One,
-    Situation,
     Unanswered,
     asked,
     field_interval,
