@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ctpolicy.meaning import decide
+from ctpolicy.netfilter.backend import Turn
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import trace
@@ -33,7 +34,7 @@ def _validate(value: Any, schema: str) -> None:
     Draft202012Validator(loaded).validate(value)
 
 
-def _changes(plan: Plan) -> dict[str, Turn]:
+def _changes(plan: Plan[Any]) -> dict[str, Turn]:
     return {entry.name: entry.turn for entry in plan.entries}
 
 
@@ -162,7 +163,7 @@ def test_a_large_plan_is_cut_and_says_how_much_is_left() -> None:
         plan_removal(NFTABLES, None),
     ],
 )
-def test_a_plan_as_json_is_as_its_schema_says(plan: Plan) -> None:
+def test_a_plan_as_json_is_as_its_schema_says(plan: Plan[Any]) -> None:
     found = plan_json(plan)
     _validate(found, "plan-v1.schema.json")
     assert found["pending"] is bool(plan)

@@ -15,9 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.situations import Situation, treatment_of
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
-from ctpolicy.nftables.conditions import Situation, holds
+from ctpolicy.nftables.conditions import holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
@@ -38,11 +38,9 @@ from ctpolicy.nftables.ruleset import (
     key_types,
     named_types,
 )
-from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
+from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.packetspace.sets import NOTHING
-from ctpolicy.packetspace.universe import Field, family_set, path_set
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
 """The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
@@ -63,18 +61,10 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     ruleset = [table for table in ruleset if _decides(table)]
     if not ruleset:
         return Treatment.none()
-    protocols = list(_protocols_alike(ruleset))
-    by_path = []
-    for path in Path:
-        by_family = []
-        for family in Family:
-            tables = [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())]
-            by_protocol = [
-                (alike, hook_outcomes(tables, Situation(path, family, alike.intervals[0][0]))) for alike in protocols
-            ]
-            by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
-        by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
-    return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
+    met = {
+        family: [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())] for family in Family
+    }
+    return treatment_of(_protocols_alike(ruleset), lambda situation: hook_outcomes(met[situation.family], situation))
 
 
 def packet_outcome(table: Table, packet: Packet) -> Outcome:
