@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError
+from ctpolicy.errors import RefusedError as RefusedError  # as part of this door's interface
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.render_json import Json
@@ -21,10 +22,6 @@ DEADLINE: Final = 120.0
 """Seconds for one call; a table of 100,000 elements takes about 2 (Linux 6.18, nft 1.0.6)."""
 
 NAMED_NAMESPACES: Final = Path("/run/netns")
-
-
-class RefusedError(HostError):
-    """The kernel or libnftables refused a transaction. Nothing was changed."""
 
 
 class Kernel(Protocol):
