@@ -258,8 +258,8 @@ class _HookCompiler:
         """Behind a block: rules for the boxes that hold all of it, and branches for those that hold a part."""
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
-        whole = [field.narrowed(box, None) for box in given if field.values(box) == IntervalSet((block,))]
-        partly = [box for box in given if field.values(box) != IntervalSet((block,))]
+        whole = [box for box in given if field.values(box) is None]
+        partly = [box for box in given if field.values(box) is not None]
         if whole:
             if not partly:
                 return self._rules((*path, "X"), whole, after)
@@ -292,7 +292,7 @@ class _HookCompiler:
         bare = tuple(field.narrowed(box, None) if field.values(box) == IntervalSet((block,)) else box for box in given)
         key = (bare, after)
         if key not in self._known:
-            self._known[key] = self._add(path, self._node(path, field, given, block, after))
+            self._known[key] = self._add(path, self._node(path, field, bare, block, after))
         return self._known[key]
 
     def _chain(self, path: tuple[str, ...], given: Sequence[Box], after: str | None) -> str:

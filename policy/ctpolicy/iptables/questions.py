@@ -8,6 +8,7 @@ from math import prod
 from typing import Final
 
 from ctpolicy.errors import InputError
+from ctpolicy.iptables.conditions import BITMAP_PORTS
 from ctpolicy.iptables.prefixes import is_prefix
 from ctpolicy.iptables.ruleset import (
     Address,
@@ -36,24 +37,21 @@ MOST_SLOTS: Final = 15
 
 TAKEN_BY_HOST: Final = {
     Family.IPV4: (frozenset({"LOCAL", "BROADCAST", "ANYCAST", "MULTICAST"}),),
-    # ip6tables refuses BROADCAST, and of several types it wants all at once (xt_addrtype, match_type6).
-    Family.IPV6: (frozenset({"LOCAL"}), frozenset({"ANYCAST"}), frozenset({"MULTICAST"})),
+    # ip6tables refuses BROADCAST, and wants MULTICAST besides what it looks up in routes (xt_addrtype, match_type6).
+    Family.IPV6: (frozenset({"LOCAL", "ANYCAST"}), frozenset({"MULTICAST"})),
 }
 """The types of destinations that this host itself takes: path in. A packet is taken if any of these matches."""
 
 _WITH_MODULE: Final = frozenset(PROTOCOL_NUMBERS[name] for name in ("tcp", "udp", "sctp", "dccp"))
 """Protocols whose ports iptables has a module for. udplite has none, but multiport knows it."""
 
-_SET_PORTS: Final = frozenset(PROTOCOL_NUMBERS[name] for name in ("tcp", "udp", "sctp", "udplite"))
-"""Protocols whose ports ipset finds. It has never learnt dccp's (ip_set_getport.c)."""
-
 Alternatives = list[tuple[Match, ...]]
 """What can be asked of one thing; a packet is meant if all of the matches of any alternative hold."""
 
 
 def sets_find_ports(protocol: int | None) -> bool:
-    """Whether ipset can be asked about this protocol's ports."""
-    return protocol in _SET_PORTS
+    """Whether a bitmap:port can be asked about this protocol's ports."""
+    return protocol in BITMAP_PORTS
 
 
 class Questions:
