@@ -185,7 +185,8 @@ class IptablesTools:
                 ) from error
             except OSError as error:
                 raise HostError(f"The child for {tool} could not be started: {error}.") from error
-            output, errors = (_read(one.fileno(), most) for one, most in ((files[1], None), (files[2], _MOST_ERRORS)))
+            output = _read(files[1].fileno(), worker.MOST_OUTPUT if status == 0 else 0)
+            errors = _read(files[2].fileno(), _MOST_ERRORS)
         return _Done(status, output, errors)
 
     def _failure(self, tool: str, variant: Variant, family: Family, done: _Done) -> CtpolicyError:
@@ -207,9 +208,9 @@ class IptablesTools:
         return None
 
 
-def _read(descriptor: int, most: int | None) -> str:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, size if most is None else min(size, most), 0).decode(errors="surrogateescape")
+def _read(descriptor: int, most: int) -> str:
+    size = min(os.fstat(descriptor).st_size, most)
+    return os.pread(descriptor, size, 0).decode(errors="surrogateescape")
 
 
 def _assert_only_ours(text: str) -> None:

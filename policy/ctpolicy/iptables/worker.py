@@ -16,6 +16,7 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import socket
 import struct
 import sys
@@ -119,6 +120,8 @@ def _nft_is_there(family: str) -> bool:
 def _become(command: list[str]) -> NoReturn:
     """Run the tool in our place, so that whoever ends us ends it."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+    for ignored_by_python in (signal.SIGXFSZ, signal.SIGPIPE):  # the tool would go on, and end as if all were well
+        signal.signal(ignored_by_python, signal.SIG_DFL)
     try:
         os.execve(command[0], command, {**os.environ, **_lock()})  # noqa: S606 (no shell is what is wanted)
     except OSError as error:
