@@ -158,6 +158,11 @@ def test_why_legacy_has_no_table_is_asked_of_its_sister(family: Family, reason: 
             SetsRefusedError,
             "in use",
         ),
+        (
+            "ipset v7.17: Error in line 1: Kernel error received: Invalid argument\n",
+            SetsRefusedError,
+            "Invalid argument",
+        ),
         ("ipset v7.17: Cannot open session to kernel.\n", HostError, "modprobe ip_set.*--no-ipset"),
         ("ipset v7.17: Error in line 1: Kernel error received: set type not supported\n", HostError, "ip_set_hash_net"),
     ],

@@ -75,7 +75,8 @@ def ipset_failure(status: int, text: str) -> CtpolicyError:
 
 def kernel_lacks_ipset(text: str) -> bool:
     """Whether ipset says that there is nothing to talk to."""
-    return "Cannot open session to kernel" in text or "Kernel error received: Invalid argument" in text
+    nothing = "Cannot open session to kernel" in text or "Kernel error received: Invalid argument" in text
+    return nothing and not _IPSET_LINE.search(text)
 
 
 def _death(tool: str, status: int, said: str) -> KernelCrashError:
