@@ -245,6 +245,17 @@ def test_a_tool_that_prints_without_end_is_ended(tmp_path: Path) -> None:
         tools(tmp_path).sets()
 
 
+def test_a_worker_that_dies_before_it_is_the_tool_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "worker.py").write_text("raise RuntimeError('inside')")
+    monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    with pytest.raises(KernelCrashError, match="RuntimeError: inside"):
+        tools(tmp_path).restore(Variant.LEGACY, Family.IPV4, CHANGE)
+    with pytest.raises(KernelCrashError, match="RuntimeError: inside"):
+        tools(tmp_path).restore_sets("")
+
+
 def test_what_a_tool_says_about_its_failure_is_cut(tmp_path: Path) -> None:
     failing(tmp_path, "iptables-legacy-restore", 1, "iptables-restore: line 1 failed\n" * 1000)
     with pytest.raises(RefusedError) as raised:

@@ -50,3 +50,8 @@ def test_a_fake_host_without_ipset_has_none() -> None:
     with pytest.raises(HostError):
         tools.restore_sets("create peers hash:net\n")
     assert tools.changes == []
+
+
+def test_the_fake_refuses_what_the_door_refuses() -> None:
+    with pytest.raises(ValueError, match="not a change of ours"):
+        FakeTools().restore(Variant.NFT, Family.IPV4, "*raw\n:OUTPUT DROP [0:0]\nCOMMIT\n")

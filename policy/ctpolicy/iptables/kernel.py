@@ -128,7 +128,7 @@ class IptablesTools:
 
     def restore(self, variant: Variant, family: Family, text: str) -> None:
         """Change a raw table; see Tools."""
-        _assert_only_ours(text)
+        assert_only_ours(text)
         tool = full_name(variant, family, Action.RESTORE)
         command = find_iptables(variant, family, Action.RESTORE, self._path)
         # Without -w legacy waits for the lock without end; nft has no lock.
@@ -213,8 +213,12 @@ def _read(descriptor: int, most: int) -> str:
     return os.pread(descriptor, size, 0).decode(errors="surrogateescape")
 
 
-def _assert_only_ours(text: str) -> None:
-    """One raw table, and no built-in chain's header: it would set the chain's policy. Anything else is a bug."""
+def assert_only_ours(text: str) -> None:
+    """One raw table, and no built-in chain's header: it would set the chain's policy.
+
+    Raises:
+        ValueError: it is something else, which is a bug of ours.
+    """
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     headers = [line.split()[1:2] for line in lines if line.startswith(":")]
     one_table = lines[:1] == ["*raw"] and lines[-1:] == ["COMMIT"] and lines.count("COMMIT") == 1

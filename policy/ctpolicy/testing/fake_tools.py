@@ -15,6 +15,7 @@ from typing import Final
 
 from ctpolicy.errors import CtpolicyError, HostError, RefusedError
 from ctpolicy.iptables.failures import SetsRefusedError
+from ctpolicy.iptables.kernel import assert_only_ours
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.packetspace.fields import Family
 
@@ -98,12 +99,11 @@ class FakeTools:
 
         def change() -> None:
             table = copy.deepcopy(self._tables.get((variant, family))) or {name: [] for name in _BUILT_IN}
-            for line in text.splitlines()[1:-1]:
+            for line in (one for one in text.splitlines() if one and one[0] in ":-["):
                 _change_table(table, line, self._sets)
             self._tables[variant, family] = table
 
-        if not text.startswith("*raw\n") or not text.endswith("\nCOMMIT\n"):
-            raise ValueError(f"not a change of one raw table: {text[:200]!r}")
+        assert_only_ours(text)
         self._make(Change(variant, family, text), change)
 
     def restore_sets(self, text: str) -> None:
