@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ctpolicy.iptables.ruleset import Variant
@@ -60,6 +62,17 @@ def test_counters_of_a_refilled_chain_are_those_that_are_given(variant: Variant,
     restore(namespace, variant, ":OURS - [0:0]", f"[7:700] -A OURS {BYPASS}", "-A OURS -p tcp")
     assert counted(namespace, variant, BYPASS) == 7
     assert counted(namespace, variant, "-A OURS -p tcp") == 0
+
+
+@pytest.mark.parametrize("family", Family, ids=lambda family: family.value)
+def test_a_rule_in_place_keeps_its_counters_in_both_families(
+    variant: Variant, family: Family, namespace: Namespace
+) -> None:
+    restore(namespace, variant, "-A OUTPUT -p udp", family=family)
+    send(namespace, 53, packets=2, address="127.0.0.1" if family is Family.IPV4 else "::1")
+    restore(namespace, variant, "-I OUTPUT -p tcp", ":OURS - [0:0]", family=family)
+    (line,) = (line for line in rules(namespace, variant, family) if line.endswith("-A OUTPUT -p udp"))
+    assert line.startswith("[2:")
 
 
 def test_a_change_of_legacy_zeroes_what_built_in_chains_counted(variant: Variant, namespace: Namespace) -> None:
@@ -223,5 +236,6 @@ def test_the_load_shows_a_gap_where_there_is_one(variant: Variant, namespace: Na
     with_bypass(namespace, variant)
     with load(namespace, 4789):
         restore(namespace, variant, "-D OUTPUT -j OURS")
+        time.sleep(0.1)  # the thread that sends has to have its turn, on a machine that does much else
         restore(namespace, variant, "-I OUTPUT -j OURS")
     assert states(namespace)["new"] + states(namespace)["established"] > 0

@@ -17,6 +17,9 @@ _RESOURCE_PROBLEM: Final = 4
 _TOOLS_OWN: Final = range(1, 5)
 """Exit statuses: 1 at commit, 2 bad parameter, 3 wrong version, 4 lock or resource."""
 
+_PYTHONS: Final = "Traceback "
+"""How Python begins when the worker dies before it is the tool, with the tools' exit status 1."""
+
 _DENIED: Final = ("Permission denied", "Operation not permitted", "you must be root")
 _MODULES_OF_OURS: Final = frozenset(
     ("CT", "NOTRACK", "addrtype", "comment", "iprange", "multiport", "set", "dccp", "sctp", "tcp", "udp", "udplite")
@@ -46,7 +49,7 @@ def iptables_failure(tool: str, variant: Variant, family: Family, status: int, t
         text: what it printed as errors.
     """
     said = _in_one_line(text)
-    if status not in _TOOLS_OWN:
+    if status not in _TOOLS_OWN or text.startswith(_PYTHONS):
         return _death(tool, status, said)
     if status == _RESOURCE_PROBLEM and "holding the xtables lock" in said:
         return LockError(f"Another iptables held the lock all the while, nothing was changed ({said}). Try again.")
@@ -60,7 +63,7 @@ def iptables_failure(tool: str, variant: Variant, family: Family, status: int, t
 def ipset_failure(status: int, text: str) -> CtpolicyError:
     """Why ipset failed; see iptables_failure."""
     said = _in_one_line(text)
-    if status not in _TOOLS_OWN:
+    if status not in _TOOLS_OWN or text.startswith(_PYTHONS):
         return _death("ipset", status, said)
     if any(denied in said for denied in _DENIED):
         return HostError(f"ipset needs CAP_NET_ADMIN: run this as root (sudo). ({said})")
@@ -75,7 +78,8 @@ def ipset_failure(status: int, text: str) -> CtpolicyError:
 
 def kernel_lacks_ipset(text: str) -> bool:
     """Whether ipset says that there is nothing to talk to."""
-    return "Cannot open session to kernel" in text or "Kernel error received: Invalid argument" in text
+    nothing = "Cannot open session to kernel" in text or "Kernel error received: Invalid argument" in text
+    return nothing and not _IPSET_LINE.search(text)
 
 
 def _death(tool: str, status: int, said: str) -> KernelCrashError:

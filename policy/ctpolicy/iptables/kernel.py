@@ -128,7 +128,7 @@ class IptablesTools:
 
     def restore(self, variant: Variant, family: Family, text: str) -> None:
         """Change a raw table; see Tools."""
-        _assert_only_ours(text)
+        assert_only_ours(text)
         tool = full_name(variant, family, Action.RESTORE)
         command = find_iptables(variant, family, Action.RESTORE, self._path)
         # Without -w legacy waits for the lock without end; nft has no lock.
@@ -185,7 +185,8 @@ class IptablesTools:
                 ) from error
             except OSError as error:
                 raise HostError(f"The child for {tool} could not be started: {error}.") from error
-            output, errors = (_read(one.fileno(), most) for one, most in ((files[1], None), (files[2], _MOST_ERRORS)))
+            output = _read(files[1].fileno(), worker.MOST_OUTPUT if status == 0 else 0)
+            errors = _read(files[2].fileno(), _MOST_ERRORS)
         return _Done(status, output, errors)
 
     def _failure(self, tool: str, variant: Variant, family: Family, done: _Done) -> CtpolicyError:
@@ -207,13 +208,17 @@ class IptablesTools:
         return None
 
 
-def _read(descriptor: int, most: int | None) -> str:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, size if most is None else min(size, most), 0).decode(errors="surrogateescape")
+def _read(descriptor: int, most: int) -> str:
+    size = min(os.fstat(descriptor).st_size, most)
+    return os.pread(descriptor, size, 0).decode(errors="surrogateescape")
 
 
-def _assert_only_ours(text: str) -> None:
-    """One raw table, and no built-in chain's header: it would set the chain's policy. Anything else is a bug."""
+def assert_only_ours(text: str) -> None:
+    """One raw table, and no built-in chain's header: it would set the chain's policy.
+
+    Raises:
+        ValueError: it is something else, which is a bug of ours.
+    """
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     headers = [line.split()[1:2] for line in lines if line.startswith(":")]
     one_table = lines[:1] == ["*raw"] and lines[-1:] == ["COMMIT"] and lines.count("COMMIT") == 1

@@ -7,28 +7,30 @@ its like: without that raw table the tool is not run. Empty, nothing is looked f
 on standard input, output, error and the exit status are the tool's. What goes wrong before that is on standard error,
 and the exit status is one of those below.
 
-It is run as a file, and imports nothing of ctpolicy's, to start quickly.
+It is run as a file, imports nothing of ctpolicy's, and what it does not always need only where it does: a plan asks it
+five times, and half of each time was imports.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
-import socket
-import struct
+import signal
 import sys
 from enum import IntEnum
-from pathlib import Path
-from typing import Final, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, NoReturn
 
 MOST_OUTPUT: Final = 1 << 28
 """Bytes that a tool may print: 100,000 rules are 10 MB, a million elements of ipsets 30 MB."""
 
 _CLONE_NEWNET: Final = 0x40000000
 _LOCK: Final = "/run/xtables.lock"
-_NAMES: Final = {"ipv4": Path("/proc/self/net/ip_tables_names"), "ipv6": Path("/proc/self/net/ip6_tables_names")}
+_NETWORK: Final = "/proc/self/net"
+_NAMES: Final = {"ipv4": f"{_NETWORK}/ip_tables_names", "ipv6": f"{_NETWORK}/ip6_tables_names"}
 
 _NETLINK_NETFILTER: Final = 12
 _GET_TABLE: Final = 10 << 8 | 1  # nf_tables' part of nfnetlink, NFT_MSG_GETTABLE
@@ -71,6 +73,8 @@ def main(arguments: list[str]) -> int:
 
 def _enter(path: str) -> None:
     """Join a network namespace. (os.setns is newer than Python 3.11.)"""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -89,9 +93,9 @@ def _is_there(variant: str, family: str) -> bool:
 def _legacy_is_there(family: str) -> bool:
     """Read it off /proc, because iptables-legacy-save makes the table that it is asked for (1.8.9)."""
     try:
-        return "raw" in _NAMES[family].read_text().split()
+        return b"raw" in _contents(_NAMES[family]).split()
     except FileNotFoundError:  # the module ip_tables is not loaded, or not in this kernel
-        if not _NAMES[family].parent.is_dir():
+        if not os.access(_NETWORK, os.F_OK):
             raise _GivenUpError(WorkerStatus.NO_PROC, "/proc is not mounted") from None
         return False
     except PermissionError:  # an ordinary user, or root of an unprivileged user namespace
@@ -100,6 +104,9 @@ def _legacy_is_there(family: str) -> bool:
 
 def _nft_is_there(family: str) -> bool:
     """Ask nf_tables itself, because iptables-nft-save prints an empty table where there is none (1.8.9)."""
+    import socket
+    import struct
+
     name = b"raw\0"
     attribute = struct.pack("=HH", 4 + len(name), _TABLE_NAME) + name
     message = struct.pack("=BBH", _FAMILY_NUMBER[family], 0, 0) + attribute
@@ -116,9 +123,20 @@ def _nft_is_there(family: str) -> bool:
     return -negative not in {errno.ENOENT, errno.EINVAL}
 
 
+def _contents(path: str) -> bytes:
+    """What a small file of /proc holds."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1 << 12)
+    finally:
+        os.close(descriptor)
+
+
 def _become(command: list[str]) -> NoReturn:
     """Run the tool in our place, so that whoever ends us ends it."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+    for ignored_by_python in (signal.SIGXFSZ, signal.SIGPIPE):  # the tool would go on, and end as if all were well
+        signal.signal(ignored_by_python, signal.SIG_DFL)
     try:
         os.execve(command[0], command, {**os.environ, **_lock()})  # noqa: S606 (no shell is what is wanted)
     except OSError as error:
@@ -142,7 +160,7 @@ def _lock() -> dict[str, str]:
 
 def _is_in_a_user_namespace() -> bool:
     try:
-        return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+        return _contents("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
     except FileNotFoundError:  # a kernel without them
         return False
 
