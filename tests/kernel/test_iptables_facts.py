@@ -199,3 +199,15 @@ def test_an_interface_in_a_set_is_that_of_its_end(oracle: Oracle, variant: Varia
     packets = [f"in udp 10.0.0.1:1 -> 10.0.0.9:53 dev {name}" for name in ("eth0", "eth1", "bond0")]
     packets += ["out udp 10.0.0.1:1 -> 10.0.0.9:53 dev eth0"]
     assert untracked(oracle, variant, rules, *packets) == [True, False, True, False]
+
+
+def test_of_a_set_of_networks_and_interfaces_the_longest_prefix_alone_counts(oracle: Oracle, variant: Variant) -> None:
+    """A bug that was found: 10.0.0.1 was taken to be in the set through bond0 too."""
+    sets = "create nets hash:net,iface\nadd nets 10.0.0.0/24,eth0\nadd nets 10.0.0.0/8,bond0\n"
+    packets = [
+        f"in udp {source}:1 -> 10.9.0.9:53 dev {name}"
+        for source in ("10.0.0.1", "10.0.1.1")
+        for name in ("eth0", "bond0")
+    ]
+    rules = Rules(sets, rule("-m set --match-set nets src,src"))
+    assert untracked(oracle, variant, rules, *packets) == [True, False, False, True]
