@@ -96,12 +96,14 @@ def protocol_matches(draw: st.DrawFn, family: Family) -> list[Match]:
     for end in (End.SOURCE, End.DESTINATION):
         if module and draw(st.booleans()):
             interval = draw(port_intervals.filter(lambda interval: interval != (0, 65535)))
-            found.append(Port(module, end, interval, draw(st.booleans())))
+            # iptables-nft prints `! --dport 0:99` as `--dport 100:65535`.
+            negated = draw(st.booleans()) and interval[0] > 0 and interval[1] < 65535
+            found.append(Port(module, end, interval, negated))
+    if number == 6 and draw(st.booleans()):
+        found.append(UnmodelledMatch("-m tcp --tcp-flags FIN,SYN,RST,ACK SYN"))
     if draw(st.booleans()):
         intervals = tuple(draw(st.lists(port_intervals, min_size=1, max_size=7)))
         found.append(Multiport(draw(st.sampled_from(End)), intervals, draw(st.booleans())))
-    if number == 6 and draw(st.booleans()):
-        found.append(UnmodelledMatch("-m tcp --tcp-flags FIN,SYN,RST,ACK SYN"))
     return found
 
 
@@ -154,7 +156,8 @@ def ipsets(draw: st.DrawFn, family: Family) -> tuple[IpSet, ...]:
     nets = IntervalSet.of(draw(st.lists(prefix_intervals(family, 0), max_size=8)))
     ports = IntervalSet.of(draw(st.lists(st.integers(0, 65000).map(lambda port: (port, port + 3)), max_size=5)))
     pairs = draw(st.lists(joined(family, "ip,port"), max_size=5))
-    more = draw(st.lists(joined(family, "net,iface"), max_size=5))
+    # A name that a wildcard of the same network covers is refused, as one that is there already.
+    more = draw(st.lists(joined(family, "net,iface"), max_size=5, unique_by=lambda element: element.parts[0]))
     services = draw(st.lists(joined(family, "net,port"), max_size=5))
     return (
         IpSet(f"devices-{word}", "hash:net,iface", family, elements=tuple(sorted(set(more))), most=100),

@@ -87,8 +87,7 @@ def printed(namespace: Namespace, variant: Variant, tables: RawTables) -> list[s
 
 
 def comments_last(text: str) -> str:
-    text = re.sub(r"( -m comment --comment (?:\"[^\"]*\"|\S+))(.*)( -j .*)", r"\2\1\3", text)
-    return re.sub(r"(-m tcp --dport 80)(?: -m tcp)? (--tcp-flags)", r"\1 \2", text)
+    return re.sub(r"( -m comment --comment (?:\"[^\"]*\"|\S+))(.*)( -j .*)", r"\2\1\3", text)
 
 
 @of_every_file
