@@ -18,8 +18,8 @@ from ctpolicy.iptables.render import save_lines
 from ctpolicy.iptables.render_sets import ipset_lines
 from ctpolicy.iptables.ruleset import IpSet, Variant
 from ctpolicy.packetspace.fields import Family
+from kernel.loaded_rules import restore, save
 from kernel.namespace import Namespace
-from kernel.raw_tables import restore, save
 from raw_rules import ipsets, raw_tables
 
 pytestmark = pytest.mark.kernel
