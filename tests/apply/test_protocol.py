@@ -14,8 +14,9 @@ from ctpolicy.errors import (
     InconsistentError,
     KernelCrashError,
     NotAppliedError,
+    RefusedError,
 )
-from ctpolicy.nftables.kernel import RefusedError
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import Plan, plan_policy, plan_removal
@@ -35,13 +36,13 @@ class ScriptedKernel:
         self._happenings = list(happenings)
         self.commits: list[Json] = []
 
-    def read_table(self) -> Table | None:
+    def read(self) -> Table | None:
         if self.unreadable:
             raise HostError("Cannot read.")
         return self.live
 
-    def commit(self, document: Json) -> None:
-        self.commits.append(document)
+    def change(self, live: Table | None, desired: Table | None) -> None:
+        self.commits.append(NFTABLES.document(live, desired))
         self._happenings.pop(0)(self)
 
 
@@ -73,8 +74,8 @@ def goes_blind(kernel: ScriptedKernel) -> None:
 CRASH, HANG, REFUSAL = KernelCrashError("It died."), DeadlineError("It hung."), RefusedError("It said no.")
 
 
-def _plan() -> Plan:
-    return plan_policy(policy(METRICS), OLD)
+def _plan() -> Plan[Table]:
+    return plan_policy(NFTABLES, policy(METRICS), OLD)
 
 
 def test_a_plan_is_carried_out_in_one_commit() -> None:
@@ -86,7 +87,7 @@ def test_a_plan_is_carried_out_in_one_commit() -> None:
 def test_nothing_to_do_commits_nothing_and_reads_nothing() -> None:
     kernel = ScriptedKernel(NEW)
     kernel.unreadable = True
-    apply_plan(plan_policy(policy(METRICS), NEW), kernel)
+    apply_plan(plan_policy(NFTABLES, policy(METRICS), NEW), kernel)
     assert not kernel.commits
 
 
@@ -132,7 +133,7 @@ def test_a_host_that_cannot_be_read_again_is_inconsistent() -> None:
 def test_a_first_apply_that_went_wrong_leaves_no_table() -> None:
     kernel = ScriptedKernel(None, becomes(NEITHER), becomes(None))
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_policy(policy(METRICS), None), kernel)
+        apply_plan(plan_policy(NFTABLES, policy(METRICS), None), kernel)
     assert list(kernel.commits[1]["nftables"][0]) == ["delete"]
 
 
@@ -144,4 +145,4 @@ def test_no_privilege_is_told_as_such_and_nothing_is_read() -> None:
 
 def test_a_removal_that_left_the_table_is_not_applied() -> None:
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_removal(OLD), ScriptedKernel(OLD, stays(REFUSAL)))
+        apply_plan(plan_removal(NFTABLES, OLD), ScriptedKernel(OLD, stays(REFUSAL)))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from ctpolicy.errors import CtpolicyError, DeadlineError, InconsistentError, KernelCrashError, NotAppliedError
-from ctpolicy.nftables.change import difference
-from ctpolicy.nftables.kernel import Kernel, RefusedError
-from ctpolicy.nftables.render_json import Json
-from ctpolicy.nftables.ruleset import Table
-from ctpolicy.nftables.transaction import removal, transaction
+from typing import TypeVar
+
+from ctpolicy.errors import (
+    CtpolicyError,
+    DeadlineError,
+    InconsistentError,
+    KernelCrashError,
+    NotAppliedError,
+    RefusedError,
+)
+from ctpolicy.netfilter.backend import Host
 from ctpolicy.plan.plan import Plan
 
-_BY_HAND = (
-    "Look at it with `nft list table inet ctpolicy`. To start again: `nft delete table inet ctpolicy`, then apply the "
-    "policy once more."
-)
+Own = TypeVar("Own")
 
 
-def apply_plan(plan: Plan, kernel: Kernel) -> None:
-    """Make the live table the desired one, and look whether it is. A plan with nothing to do writes nothing.
+def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
+    """Make what is live the desired, and look whether it is. A plan with nothing to do writes nothing.
 
     Raises:
         HostError: this host cannot (privilege, library); nothing was changed.
@@ -26,38 +28,39 @@ def apply_plan(plan: Plan, kernel: Kernel) -> None:
     """
     if not plan:
         return
-    failure = _commit(plan.document(), kernel)
-    after = _look(kernel, failure)
+    failure = _change(host, plan.live, plan.desired)
+    after = _look(plan, host, failure)
     if after == plan.desired:
         return
     if after != plan.live:
-        _put_back(plan.live, after, kernel, failure)
+        _put_back(plan, after, host, failure)
     raise NotAppliedError(f"{_why(failure)} The host was read again and is as it was before.")
 
 
-def _commit(document: Json, kernel: Kernel) -> CtpolicyError | None:
-    """Run a transaction; the failure, if what the host is like now can only be known by looking."""
+def _change(host: Host[Own], live: Own | None, desired: Own | None) -> CtpolicyError | None:
+    """Run the transactions; the failure, if what the host is like now can only be known by looking."""
     try:
-        kernel.commit(document)
+        host.change(live, desired)
     except (RefusedError, KernelCrashError, DeadlineError) as failure:
         return failure
     return None
 
 
-def _look(kernel: Kernel, failure: CtpolicyError | None) -> Table | None:
+def _look(plan: Plan[Own], host: Host[Own], failure: CtpolicyError | None) -> Own | None:
     try:
-        return kernel.read_table()
+        return host.read()
     except CtpolicyError as error:
-        raise InconsistentError(f"{_why(failure)} The host could not be read again: {error} {_BY_HAND}") from error
+        raise InconsistentError(
+            f"{_why(failure)} The host could not be read again: {error} {plan.backend.by_hand}"
+        ) from error
 
 
-def _put_back(before: Table | None, after: Table | None, kernel: Kernel, failure: CtpolicyError | None) -> None:
-    """Make the live table what it was, and look whether it is; raise InconsistentError if it is not."""
-    document = transaction(difference(after, before)) if before else removal(after) if after else {"nftables": []}
-    second = _commit(document, kernel)
-    if _look(kernel, second or failure) != before:
+def _put_back(plan: Plan[Own], after: Own | None, host: Host[Own], failure: CtpolicyError | None) -> None:
+    """Make what is live what it was, and look whether it is; raise InconsistentError if it is not."""
+    second = _change(host, after, plan.live)
+    if _look(plan, host, second or failure) != plan.live:
         reason = f" Putting it back failed too: {second}" if second else ""
-        raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {_BY_HAND}")
+        raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {plan.backend.by_hand}")
 
 
 def _why(failure: CtpolicyError | None) -> str:

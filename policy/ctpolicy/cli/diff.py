@@ -7,13 +7,13 @@ from typing import Final
 
 import click
 
-from ctpolicy.cli.host import live_ruleset
-from ctpolicy.cli.options import as_json, netns, read_dump
+from ctpolicy.cli.host import read_live
+from ctpolicy.cli.options import as_json, netns
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.nftables.read import read_text
-from ctpolicy.plan.side import Side, compare_within, policy_side, ruleset_side
+from ctpolicy.plan.live import live_side
+from ctpolicy.plan.side import Side, compare_within, policy_side
 from ctpolicy.plan.traffic import traffic_json, traffic_lines
 
 LIVE: Final = "live"
@@ -51,9 +51,9 @@ def command(before: str, after: str, netns: str | None, as_json: bool) -> int:
 
 def _side(name: str, netns: str | None) -> Side:
     if name == LIVE:
-        return ruleset_side(live_ruleset(netns))
+        return live_side(read_live(netns))
     if name == "-" or _is_listing(Path(name)):
-        return ruleset_side(read_text(read_dump(Path(name))))
+        return live_side(read_live(None, Path(name)))
     return policy_side(load_files([Path(name)]))
 
 

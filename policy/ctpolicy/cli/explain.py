@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import live_ruleset
+from ctpolicy.cli.host import read_live
 from ctpolicy.cli.options import as_json, live_dump, netns, optional_policies
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
@@ -37,7 +37,7 @@ def command(packet: str, policies: tuple[Path, ...], netns: str | None, live: Pa
             raise InputError("Either a policy or a live table (--netns, --live): not both.")
         both = explain_policy(asked, load_files(policies))
     else:
-        both = explain_ruleset(asked, live_ruleset(netns, live))
+        both = explain_ruleset(asked, read_live(netns, live).tables)
     if as_json:
         packets = [explanation_json(explanation) for explanation in both]
         print_json({"apiVersion": "ctpolicy.explain/v1", "packet": packets[0], "answer": packets[1]})

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 from ctpolicy.apply.protocol import apply_plan
-from ctpolicy.cli.host import kernel, live_ruleset
+from ctpolicy.cli.host import kernel, plan_to_remove
 from ctpolicy.cli.options import netns, yes
 from ctpolicy.cli.output import may_go_on, print_lines
-from ctpolicy.nftables.foreign import foreign
-from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.read import find_table
-from ctpolicy.plan.plan import plan_removal
 from ctpolicy.plan.report import plan_lines
 
 
@@ -28,8 +22,7 @@ def command(netns: str | None, yes: bool) -> None:
     \b
       sudo ctpolicy remove
     """
-    live = live_ruleset(netns)
-    plan = plan_removal(find_table(live, TABLE_FAMILY, TABLE_NAME), partial(foreign, live))
+    plan = plan_to_remove(netns)
     print_lines(plan_lines(plan))
     if not plan:
         return

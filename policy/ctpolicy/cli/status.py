@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import live_table
+from ctpolicy.cli.host import read_live
 from ctpolicy.cli.options import CHANGES_PENDING, as_json, detailed_exitcode, live_dump, netns, optional_policies
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.language.load import load_files
-from ctpolicy.plan.plan import plan_policy, refuse_foreign
+from ctpolicy.nftables.backend import NFTABLES
+from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.status import status, status_json, status_lines
 
 
@@ -32,9 +33,10 @@ def command(
       sudo ctpolicy status
       sudo ctpolicy status --json examples/openshift-worker.yaml
     """
-    table = live_table(netns, live)
-    refuse_foreign(table)
-    found = status(table, plan_policy(load_files(policies), table) if policies else None)
+    table = read_live(netns, live).table
+    NFTABLES.refuse_foreign(table)
+    plan = plan_policy(NFTABLES, load_files(policies), table) if policies else None
+    found = status(NFTABLES, table, plan)
     if as_json:
         print_json(status_json(found))
     else:

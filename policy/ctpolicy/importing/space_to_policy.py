@@ -16,13 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ctpolicy.importing.choosing import choose
-from ctpolicy.importing.exceptions import exceptions_of
+from ctpolicy.importing.candidates import MOST_PROTOCOLS, matches
+from ctpolicy.importing.choosing import BOXES_A_ROUND, choose
+from ctpolicy.importing.exceptions import Exceptions, exceptions_of
+from ctpolicy.importing.holes import holes_filled
 from ctpolicy.importing.merging import merge_alike
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import policy_text
 from ctpolicy.language.load import load_text
-from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.policy import Entry, Match, Policy, ProtocolBox
 from ctpolicy.language.protection import DEFAULT, uncovered
 from ctpolicy.meaning_space import bypass_space, entries_space
 from ctpolicy.netfilter.treatment import Untracked
@@ -84,20 +86,53 @@ def _told(heading: str, space: PacketSpace) -> Iterator[str]:
 
 def _entries(space: PacketSpace) -> tuple[list[Entry], list[Entry]]:
     exceptions = exceptions_of(space)
+    bypass, track = _solved(space, exceptions, [])
+    if _single_protocols(bypass) > MOST_PROTOCOLS:  # all protocols but a few, each in an entry of its own
+        beginning = _of_any_protocol(space, space | PacketSpace.of_boxes(exceptions.boxes()))
+        other = _solved(space, exceptions, beginning)
+        if len(other[0]) + len(other[1]) < len(bypass) + len(track) and _meant(other) == space:
+            bypass, track = other
+    taken: set[str] = set()
+    return _acknowledged(named(bypass, "", taken)), named(track, "tracked-", taken)
+
+
+def _solved(space: PacketSpace, exceptions: Exceptions, beginning: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Bypass and track entries for a set; the first of those that bypass are given."""
     kept_tracked = PacketSpace.of_boxes(exceptions.boxes())
-    bypass = choose(space, space | kept_tracked, widely=True, narrow=exceptions.left_out)
+    left = space - entries_space(beginning)
+    bypass = beginning + choose(left, space | kept_tracked, widely=True, narrow=exceptions.left_out)
     track, beyond = _tracks(bypass, space, kept_tracked)
     if beyond:
         bypass = [entry for entry in bypass if not entries_space([entry]) & beyond]
         track, _ = _tracks(bypass, space, kept_tracked)
-    taken: set[str] = set()
-    return _acknowledged(named(merge_alike(bypass), "", taken)), named(merge_alike(track), "tracked-", taken)
+    bypass, holes = holes_filled(bypass, space)
+    return merge_alike(bypass), merge_alike(track + holes)
+
+
+def _meant(entries: tuple[list[Entry], list[Entry]]) -> PacketSpace:
+    bypass, track = entries
+    return entries_space(bypass) - entries_space(track)
+
+
+def _single_protocols(entries: Iterable[Entry]) -> int:
+    return sum(isinstance(entry, Match) and entry.boxes != (ProtocolBox(),) for entry in entries)
+
+
+def _of_any_protocol(space: PacketSpace, allowed: PacketSpace) -> list[Entry]:
+    """Matches of every protocol, for boxes of all but a few; track entries take the few away again."""
+    boxes = space.cover(allowed, BOXES_A_ROUND).boxes
+    wide = (entry for box in boxes for entry in matches(box, widely=True) if entry.boxes == (ProtocolBox(),))
+    chosen: list[Entry] = []
+    for entry in sorted(dict.fromkeys(wide), key=lambda entry: -entries_space([entry]).count()):
+        if not entries_space([entry]) <= entries_space(chosen):
+            chosen.append(entry)
+    return chosen
 
 
 def _tracks(bypass: Sequence[Entry], space: PacketSpace, kept_tracked: PacketSpace) -> tuple[list[Entry], PacketSpace]:
     """Track entries for what the bypass entries hold and the space does not, and what they could not hold of it."""
     extra = entries_space(bypass) - space
-    track = choose(extra, extra | kept_tracked, widely=False)
+    track = choose(extra, extra | kept_tracked, widely=False, harmless=~space)
     return track, extra - entries_space(track)
 
 

@@ -48,8 +48,16 @@ class _Parts:
 
     def ipset(self, name: str) -> IpSet:
         """All of it."""
-        elements, values = tuple(sorted(set(self.elements))), IntervalSet.of(self.values)
-        return IpSet(name, self.type, self.family, values, elements, self.most, "; ".join(sorted(self.unmodelled)))
+        return IpSet(
+            name,
+            self.type,
+            self.family,
+            values=IntervalSet.of(self.values),
+            elements=tuple(sorted(set(self.elements))),
+            live=tuple(sorted(self.values)) if self.family else (),
+            most=self.most,
+            unmodelled="; ".join(sorted(self.unmodelled)),
+        )
 
 
 def read_sets(listing: str) -> tuple[IpSet, ...]:

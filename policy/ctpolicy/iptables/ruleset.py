@@ -207,6 +207,8 @@ class IpSet:
         family: of its addresses; None for a type without addresses.
         values: the elements of a set of one dimension (addresses or ports), merged.
         elements: those of a set of several dimensions, sorted.
+        live: the elements of a live set of addresses as the kernel has them, each a prefix, which a deletion has to
+            repeat: two halves are as good as the whole, and something else to delete. No part of what it means.
         most: how many elements it may hold (`maxelem`, or the size of a bitmap:port's range); a set that needs more
             has to be made anew. No part of what it means.
         unmodelled: options and elements that ctpolicy does not know (`timeout`, `nomatch`), as ipset spells them, or
@@ -218,6 +220,7 @@ class IpSet:
     family: Family | None = None
     values: IntervalSet = field(default_factory=IntervalSet)
     elements: tuple[Joined, ...] = ()
+    live: tuple[Interval, ...] = field(default=(), compare=False)
     most: int = field(default=0, compare=False)
     unmodelled: str = ""
 

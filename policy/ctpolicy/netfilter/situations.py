@@ -13,8 +13,9 @@ from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.sets import NOTHING
-from ctpolicy.packetspace.universe import Field, family_set, path_set
+from ctpolicy.packetspace.universe import Field, family_set, packet_values, path_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,19 @@ class Situation:
         path: of the packets.
         family: likewise.
         protocol: one that stands for all that the rules treat alike.
+        values: all the fields of the packet, if only one is followed. Then no question is left open but those that
+            are not modelled, and what becomes of the packet is a leaf, however large the rules are.
     """
 
     path: Path
     family: Family
     protocol: int
+    values: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, packet: Packet) -> Situation:
+        """That of one packet."""
+        return cls(packet.path, packet.family, packet.protocol, packet_values(packet))
 
 
 def treatment_of(protocols_alike: Iterable[IntervalSet], follow: Callable[[Situation], Node]) -> Treatment:

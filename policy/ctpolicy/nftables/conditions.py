@@ -23,6 +23,14 @@ from ctpolicy.packetspace.sets import union_of_boxes
 from ctpolicy.packetspace.universe import FOREST, Box, Field
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A field of the one packet that is followed, and its value."""
+
+    field: Field
+    value: int
+
+
 class Unanswered:
     """What the selector asks of a packet in this situation is not modelled."""
 
@@ -31,8 +39,8 @@ class Absent:
     """Packets in this situation have no such field, so that the rule does not apply, negated or not."""
 
 
-One = Field | frozenset[int | str] | Unanswered
-"""A field; or the values that the packet may have, as far as its situation tells."""
+One = Field | Known | frozenset[int | str] | Unanswered
+"""A field; its value; or the values that the packet may have, as far as its situation tells."""
 
 Asked = One | tuple[One, ...] | Absent
 """What a selector asks, or each part of a concatenation."""
@@ -54,6 +62,14 @@ def asked(selector: Selector, situation: Situation) -> Asked:
 
 
 def _asked_of_one(selector: Payload | Meta | Fib, situation: Situation) -> One | Absent:
+    about = _asked_of_any(selector, situation)
+    if isinstance(about, Field) and situation.values is not None:
+        return Known(about, situation.values[about])
+    return about
+
+
+def _asked_of_any(selector: Payload | Meta | Fib, situation: Situation) -> One | Absent:
+    """What a selector asks of any packet in a situation."""
     match selector:
         case Payload("ip" | "ip6" as word, "saddr" | "daddr" as field):
             if situation.family is not (Family.IPV4 if word == "ip" else Family.IPV6):
@@ -130,6 +146,9 @@ def _confined(box: dict[Field, IntervalSet], value: Value, one: One) -> bool | N
         found = IntervalSet((interval,))
         box[one] = box[one] & found if one in box else found
         return True
+    if isinstance(one, Known):
+        interval = field_interval(value, one.field)
+        return None if interval is None else interval[0] <= one.value <= interval[1]
     if isinstance(one, Unanswered):
         return None
     answers = {holds(value, known) for known in one}

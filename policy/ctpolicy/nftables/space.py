@@ -15,8 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ctpolicy.netfilter.situations import treatment_of
-from ctpolicy.netfilter.treatment import Treatment, Untracked
+from ctpolicy.netfilter.situations import Situation, treatment_of
+from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
 from ctpolicy.nftables.conditions import holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
@@ -40,6 +40,7 @@ from ctpolicy.nftables.ruleset import (
 )
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
+from ctpolicy.packetspace.packet import Packet
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
 """The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
@@ -64,6 +65,12 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
         family: [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())] for family in Family
     }
     return treatment_of(_protocols_alike(ruleset), lambda situation: hook_outcomes(met[situation.family], situation))
+
+
+def packet_outcome(table: Table, packet: Packet) -> Outcome:
+    """What one table alone does with one packet: the same as its space says, at a cost that is linear in the rules."""
+    tables = [Names.of(table)] if packet.family in _FAMILIES.get(table.family, ()) else []
+    return Outcome(hook_outcomes(tables, Situation.of(packet)).value)
 
 
 def _decides(table: Table) -> bool:

@@ -1,0 +1,154 @@
+"""What lies between two states of what is ours, in an order that leaves no gap.
+
+The families' tables and the ipsets cannot change in one transaction. So a change has three parts:
+
+1. **Widen.** New ipsets are made and filled. What is added to a set of bypass rules is added, and what leaves a set
+   of track rules is deleted: at this point the old rules leave untracked what they did, and more.
+2. **Rules.** Each family's table changes in one transaction. Old and new rules both leave untracked, with the widened
+   sets, at least what they are to.
+3. **Narrow.** What leaves a set of bypass rules is deleted, what is new to a set of track rules is added, and sets
+   that nobody asks any longer are destroyed.
+
+So a packet that is untracked before and after is untracked all the time, at the price that another may be untracked
+for the moment between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ctpolicy.errors import HostError
+from ctpolicy.iptables.ours import BUILT_IN, SET_PREFIX
+from ctpolicy.iptables.own import SOMEBODY_ELSE
+from ctpolicy.iptables.prefixes import prefixes, within
+from ctpolicy.iptables.ruleset import Chain, IpSet, RawTable, RawTables, Rule
+from ctpolicy.packetspace.fields import Family
+from ctpolicy.packetspace.intervals import Interval, IntervalSet
+
+_TRACK_SETS = f"{SET_PREFIX}t"
+
+
+@dataclass(frozen=True, slots=True)
+class SetChange:
+    """What becomes of one set that stays.
+
+    Args:
+        before: as it is.
+        after: as it is to be.
+        added_first: elements that come when sets are widened, each a prefix or a port; likewise `deleted_first`.
+        added_then: elements that come when sets are narrowed; likewise `deleted_then`.
+    """
+
+    before: IpSet
+    after: IpSet
+    added_first: tuple[Interval, ...]
+    deleted_first: tuple[Interval, ...]
+    added_then: tuple[Interval, ...]
+    deleted_then: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What becomes of one family's raw table.
+
+    Args:
+        family: of the table.
+        written: chains of ours that are new or have other rules, as they are to be.
+        before: those of them that are there, as they are.
+        removed: chains of ours that go, as they are.
+        unhooked: jumps of ours that go, by built-in chain.
+        hooked: built-in chains that are to jump to ours first of all.
+    """
+
+    family: Family
+    written: tuple[Chain, ...]
+    before: tuple[Chain, ...]
+    removed: tuple[Chain, ...]
+    unhooked: tuple[tuple[str, Rule], ...]
+    hooked: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.removed or self.unhooked or self.hooked)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All of it, in the order in which it is done."""
+
+    sets_added: tuple[IpSet, ...]
+    sets_changed: tuple[SetChange, ...]
+    tables: tuple[TableChange, ...]
+    sets_removed: tuple[IpSet, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.sets_added or self.sets_changed or self.tables or self.sets_removed)
+
+
+def difference(live: RawTables | None, desired: RawTables | None) -> Change:
+    """What makes the one into the other; both are what is ours (own.own_part).
+
+    Raises:
+        HostError: an ipset of ours is there, and is not as ctpolicy makes them.
+    """
+    before, after = live or RawTables(), desired or RawTables()
+    old, new = {one.name: one for one in before.sets}, {one.name: one for one in after.sets}
+    tables = (_table_change(family, before.tables.get(family), after.tables.get(family)) for family in Family)
+    return Change(
+        tuple(new[name] for name in sorted(new.keys() - old.keys())),
+        tuple(_set_change(old[name], new[name]) for name in sorted(new.keys() & old.keys()) if old[name] != new[name]),
+        tuple(change for change in tables if change),
+        tuple(old[name] for name in sorted(old.keys() - new.keys())),
+    )
+
+
+def _table_change(family: Family, live: RawTable | None, desired: RawTable | None) -> TableChange:
+    old = {chain.name: chain for chain in (live or RawTable()).chains}
+    new = {chain.name: chain for chain in (desired or RawTable()).chains}
+    different = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    own = [name for name in different if name not in BUILT_IN]
+    moved = [name for name in BUILT_IN if name in different]
+    jumps = ((name, rule) for name in moved if name in old for rule in old[name].rules)
+    return TableChange(
+        family,
+        tuple(new[name] for name in own if name in new),
+        tuple(old[name] for name in own if name in new and name in old),
+        tuple(old[name] for name in own if name not in new),
+        tuple((name, rule) for name, rule in jumps if rule != SOMEBODY_ELSE),
+        tuple(name for name in moved if name in new),
+    )
+
+
+def _set_change(before: IpSet, after: IpSet) -> SetChange:
+    if (before.type, before.family) != (after.type, after.family) or before.unmodelled:
+        raise HostError(
+            f"There is an ipset {after.name} that is not as ctpolicy makes it ({before.type} {before.unmodelled}). "
+            f"If nobody needs it, remove what uses it, then `ipset destroy {after.name}`, and run this again."
+        )
+    old, new = set(_elements(before)), set(_elements(after))
+    added, deleted = sorted(new - old), sorted(old - new)
+    if not after.name.startswith(_TRACK_SETS):
+        return SetChange(before, after, tuple(added), (), (), tuple(deleted))
+    # What both have must stay in a set of track rules all the time: it shrinks to that first, and grows then. Prefixes
+    # lie one in the other or apart, so what is within the other's elements changes nothing when it comes or goes.
+    inside = [interval for interval in added if _holds(before.values, interval)]
+    outside = [interval for interval in deleted if not _holds(after.values, interval)]
+    return SetChange(
+        before,
+        after,
+        tuple(inside),
+        tuple(outside),
+        tuple(sorted(set(added) - set(inside))),
+        tuple(sorted(set(deleted) - set(outside))),
+    )
+
+
+def _holds(values: IntervalSet, interval: Interval) -> bool:
+    return within(values, interval) == IntervalSet((interval,))
+
+
+def _elements(one: IpSet) -> Iterator[Interval]:
+    if one.family is None:
+        # Single ports, because a range may change in its middle.
+        return ((port, port) for first, last in one.values for port in range(first, last + 1))
+    return iter(one.live or prefixes(one.values, one.family.bits))
