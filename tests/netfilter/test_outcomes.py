@@ -24,7 +24,7 @@ def hook(rules: Sequence[Node], through: bool) -> Treatment:
 
 
 @pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize("words", product(RULES, repeat=3), ids="-".join)
+@pytest.mark.parametrize("words", list(product(RULES, repeat=3)), ids="-".join)
 def test_the_first_of_notrack_and_template_counts(words: Sequence[str], through: bool) -> None:
     met = words[: words.index("return")] if "return" in words else words
     first = next((word for word in met if word in {"notrack", "template"}), "nothing")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from ctpolicy.iptables.destinations import Kind, is_of
@@ -20,7 +22,6 @@ from ctpolicy.iptables.ruleset import (
     InSet,
     Interface,
     IpSet,
-    Joined,
     Match,
     Multiport,
     Port,
@@ -159,14 +160,15 @@ def _in_set(one: IpSet, ends: Sequence[End], situation: Situation) -> Asked:
 
 
 def _joined_members(one: IpSet, ends: Sequence[End], kinds: Sequence[str], situation: Situation) -> Members:
+    decided = _decided_by_it(one) if "iface" in kinds else {}
     certainly: list[Box] = []
     possibly: list[Box] = []
     for element in one.elements:
         box: dict[Field, IntervalSet] = {}
-        answers = {
-            _confined(box, element, at, kind, end, situation)
-            for at, (kind, end) in enumerate(zip(kinds, ends, strict=False))
-        }
+        answers = set()
+        for part, protocol, kind, end in zip(element.parts, element.protocols, kinds, ends, strict=False):
+            values = decided.get(part, IntervalSet((part,))) if kind == "net" else IntervalSet((part,))
+            answers.add(_confined(box, values, protocol, _Dimension(kind, end), situation))
         if False not in answers:
             possibly.append(box)
             if None not in answers:
@@ -174,25 +176,48 @@ def _joined_members(one: IpSet, ends: Sequence[End], kinds: Sequence[str], situa
     return Members(union_of_boxes(FOREST, certainly), union_of_boxes(FOREST, possibly))
 
 
+def _decided_by_it(one: IpSet) -> dict[Interval, IntervalSet]:
+    """For each network of a hash:net,iface, its addresses that no longer prefix of the set has.
+
+    The kernel looks for the longest prefix first, and goes to no shorter one if that is there with another interface
+    (mtype_test_cidrs: `multi`).
+    """
+    nets = sorted({element.parts[0] for element in one.elements}, key=lambda net: (net[0], -net[1]))
+    found = {}
+    for place, (first, last) in enumerate(nets, start=1):
+        longer = IntervalSet.of(takewhile(partial(_begins_by, last), islice(nets, place, None)))
+        found[first, last] = longer.complement(Family.IPV6.bits) & IntervalSet(((first, last),))
+    return found
+
+
+def _begins_by(last: int, net: Interval) -> bool:
+    return net[0] <= last
+
+
+class _Dimension(NamedTuple):
+    """What a part of an element is about, and of which end of a packet it is asked."""
+
+    kind: str
+    end: End
+
+
 def _confined(
-    box: dict[Field, IntervalSet], element: Joined, at: int, kind: str, end: End, situation: Situation
+    box: dict[Field, IntervalSet], values: IntervalSet, protocol: int | None, of: _Dimension, situation: Situation
 ) -> bool | None:
     """Whether a part of a packet is in a part of an element: no, perhaps (None), or where it is in this box."""
-    part = element.parts[at]
-    if kind == "port":
-        if element.protocols[at] != situation.protocol or situation.protocol == _WITHOUT_TRANSPORT[situation.family]:
+    if of.kind == "port":
+        if protocol != situation.protocol or protocol == _WITHOUT_TRANSPORT[situation.family]:
             return False
-        if situation.protocol in {_ICMP, _ICMPV6}:
+        if protocol in {_ICMP, _ICMPV6}:
             return None
-        if situation.protocol not in SET_PORTS:
-            return part[0] == 0
-        return _confine(box, _port_field(end), part)
-    if kind == "iface":
-        return _has_interface(end, situation) and _confine(box, Field.INTERFACE, part)
-    return _confine(box, _address_field(end), part)
+        if protocol not in SET_PORTS:
+            return 0 in values
+        return _confine(box, _port_field(of.end), values)
+    if of.kind == "iface":
+        return _has_interface(of.end, situation) and _confine(box, Field.INTERFACE, values)
+    return _confine(box, _address_field(of.end), values)
 
 
-def _confine(box: dict[Field, IntervalSet], field: Field, part: Interval) -> bool:
-    found = IntervalSet((part,))
-    box[field] = box[field] & found if field in box else found
+def _confine(box: dict[Field, IntervalSet], field: Field, values: IntervalSet) -> bool:
+    box[field] = box[field] & values if field in box else values
     return True

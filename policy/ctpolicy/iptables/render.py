@@ -87,14 +87,19 @@ def _matches(rule: Rule, family: Family) -> Iterator[str]:
     for before, match in pairwise((None, *rule.matches)):
         assert match is not None
         module, option = _module(match), _option(match, family)
-        yield option if not module or (before is not None and _goes_on(before, match)) else f"-m {module} {option}"
+        if before is not None and _goes_on(before, match):
+            yield option.removeprefix(f"-m {_module(before)} ")  # which the text of one that is not modelled has
+        else:
+            yield f"-m {module} {option}" if module else option
 
 
 def _goes_on(before: Match, match: Match) -> bool:
-    """Whether one module asks both, as iptables-save prints it: its source's option, then its destination's."""
+    """Whether one module asks both, as iptables-save prints it: its source's option, its destination's, then others."""
     match before, match:
         case (Port(end=End.SOURCE), Port(end=End.DESTINATION)):
             return before.module == match.module
+        case (Port(module), UnmodelledMatch(text)):
+            return text.startswith(f"-m {module} ")
         case (AddressRange(End.SOURCE), AddressRange(End.DESTINATION)):
             return True
         case (AddressType(End.SOURCE), AddressType(End.DESTINATION)):

@@ -1,7 +1,7 @@
 """ipsets to text, for `ipset restore`.
 
-Ranges are sent as the prefixes and single ports that they are made of: of IPv6 ipset takes no ranges. A prefix of
-length 0 is sent as its two halves, because most types refuse it.
+Ranges of addresses are sent as the prefixes that they are made of: of IPv6 ipset takes no ranges. A prefix of length 0
+is sent as its two halves to the types that refuse it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from ctpolicy.packetspace.interface_values import interval_pattern
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 
 PORT_RANGE: Final = (0, (1 << PORT_BITS) - 1)
+
+_WITHOUT_WHOLE: Final = frozenset({"hash:net", "hash:net,port", "hash:ip,port,net"})
+"""Types whose networks may not have length 0."""
 
 _FAMILY_WORDS: Final = {Family.IPV4: "inet", Family.IPV6: "inet6"}
 
@@ -65,47 +68,47 @@ def element_texts(one: IpSet) -> Iterator[str]:
     """The elements of a set, each as `ipset add`, `del` and `test` take it."""
     kinds = dimensions(one.type)
     if len(kinds) == 1:
-        yield from _values(one.values, kinds[0], one.family or Family.IPV4)
+        yield from _values(one, kinds[0])
         return
     for element in one.elements:
-        yield from _joined(element, kinds, one.family or Family.IPV4)
+        yield from _joined(one, element, kinds)
 
 
-def _values(values: IntervalSet, kind: str, family: Family) -> Iterable[str]:
+def _values(one: IpSet, kind: str) -> Iterable[str]:
     if kind == "port":
-        return (ports_text(interval, "-") for interval in values)
-    return (text for interval in values for text in _addresses(interval, kind, family))
+        return (ports_text(interval, "-") for interval in one.values)
+    return (text for interval in one.values for text in _addresses(one, interval, kind))
 
 
-def _addresses(interval: Interval, kind: str, family: Family) -> Iterator[str]:
-    """`hash:ip` takes one address at a time of IPv6, and a prefix of IPv4 as all of its addresses."""
-    if kind == "ip" and family is Family.IPV6:
+def _addresses(one: IpSet, interval: Interval, kind: str) -> Iterator[str]:
+    family = one.family or Family.IPV4
+    if kind == "ip" and family is Family.IPV6:  # one at a time; a prefix of IPv4 stands for all of its addresses
         yield from (address_text(value, family) for value in range(interval[0], interval[1] + 1))
         return
-    halves = [interval]
-    if interval == (0, (1 << family.bits) - 1):
+    blocks = [interval]
+    if interval == (0, (1 << family.bits) - 1) and one.type in _WITHOUT_WHOLE:
         middle = 1 << (family.bits - 1)
-        halves = [(0, middle - 1), (middle, interval[1])]
-    for half in halves:
-        for first, last in prefixes(IntervalSet((half,)), family.bits):
+        blocks = [(0, middle - 1), (middle, interval[1])]
+    for block in blocks:
+        for first, last in prefixes(IntervalSet((block,)), family.bits):
             yield address_text(first, family) if first == last else prefix_text((first, last), family)
 
 
-def _joined(element: Joined, kinds: tuple[str, ...], family: Family) -> Iterator[str]:
+def _joined(one: IpSet, element: Joined, kinds: tuple[str, ...]) -> Iterator[str]:
     parts = zip(element.parts, element.protocols, kinds, strict=True)
-    texts = [list(_part(part, protocol, kind, family)) for part, protocol, kind in parts]
+    texts = [list(_part(one, part, protocol, kind)) for part, protocol, kind in parts]
     wildcard = " wildcard" if "iface" in kinds and _pattern(element.parts[kinds.index("iface")]).endswith("*") else ""
     yield from (",".join(chosen) + wildcard for chosen in product(*texts))
 
 
-def _part(part: Interval, protocol: int | None, kind: str, family: Family) -> Iterator[str]:
+def _part(one: IpSet, part: Interval, protocol: int | None, kind: str) -> Iterator[str]:
     if kind == "port":
         assert protocol is not None, "a port has a protocol"
         yield f"{_WITH_NAMED_PORTS.get(protocol, str(protocol))}:{ports_text(part, '-')}"
     elif kind == "iface":
         yield _pattern(part).removesuffix("*")
     else:
-        yield from _addresses(part, kind, family)
+        yield from _addresses(one, part, kind)
 
 
 def _pattern(part: Interval) -> str:

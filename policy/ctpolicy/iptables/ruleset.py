@@ -188,7 +188,10 @@ class RawTable:
 @dataclass(frozen=True, slots=True, order=True)
 class Joined:
     """An element of a set of several dimensions: `10.0.0.0/24,udp:53`. An interval for each; for a port also its
-    protocol's number, as one of `protocols` at the same place (None where the dimension is no port)."""
+    protocol's number, as one of `protocols` at the same place (None where the dimension is no port).
+
+    As ipset lists them: a network is one prefix, and a port one port, so that elements with a range are several. An
+    interface is the interval of the names that it stands for (packetspace/interface_values.py)."""
 
     parts: tuple[Interval, ...]
     protocols: tuple[int | None, ...]
@@ -206,8 +209,8 @@ class IpSet:
         elements: those of a set of several dimensions, sorted.
         live: the elements of a live set of addresses as the kernel has them, each a prefix, which a deletion has to
             repeat: two halves are as good as the whole, and something else to delete. No part of what it means.
-        most: how many elements it may hold (`maxelem`); a set that needs more has to be made anew. No part of what it
-            means.
+        most: how many elements it may hold (`maxelem`, or the size of a bitmap:port's range); a set that needs more
+            has to be made anew. No part of what it means.
         unmodelled: options and elements that ctpolicy does not know (`timeout`, `nomatch`), as ipset spells them, or
             the type itself; empty for none. What such a set holds cannot be told.
     """
