@@ -28,7 +28,7 @@ from ctpolicy.nftables.ruleset import (
     VerdictLookup,
     VerdictMap,
 )
-from ctpolicy.nftables.space import table_space
+from ctpolicy.nftables.space import packet_outcome, table_space
 from ctpolicy.packetspace.intervals import Interval
 from ctpolicy.packetspace.packet import parse_packet
 
@@ -127,3 +127,13 @@ def test_the_space_of_rules_is_what_each_packet_meets(table: Table) -> None:
         # What cannot be told one by one may be told for all, where the unknown makes no difference.
         if packet in space.certainly:
             assert untracked is not False, packet
+
+
+@settings(max_examples=200)
+@given(tables())
+def test_one_packet_followed_alone_fares_as_it_does_among_all(table: Table) -> None:
+    space = table_space(table)
+    for packet in PACKETS:
+        alone = packet_outcome(table, packet)
+        assert alone.is_certainly_untracked is (packet in space.certainly), packet
+        assert alone.is_possibly_untracked is (packet in space.possibly), packet

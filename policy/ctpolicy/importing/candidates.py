@@ -23,7 +23,7 @@ from ctpolicy.language.policy import (
     ProtocolBox,
     ProtocolPorts,
 )
-from ctpolicy.packetspace.fields import PROTOCOL_NAMES, PROTOCOLS_WITH_PORTS, Family, Path
+from ctpolicy.packetspace.fields import LOOPBACK, PROTOCOL_NAMES, PROTOCOL_NUMBERS, PROTOCOLS_WITH_PORTS, Family, Path
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS
 from ctpolicy.packetspace.interfaces import Interfaces
 from ctpolicy.packetspace.intervals import IntervalSet
@@ -115,9 +115,11 @@ def _roles(
         return  # services are named; a number alone would be read as a port
     for paths in (EVERY_PATH, frozenset({Path.IN, Path.OUT}), frozenset({Path.FORWARD})):
         yield Ports(name=UNNAMED, families=families, services=services, paths=paths, interfaces=interfaces)
-    if (Path.IN if to_service else Path.OUT) in fields.paths:
+    # A box on `lo` alone may be the last that is left of a service on every interface.
+    everywhere = Interfaces() if interfaces.patterns == (LOOPBACK,) else interfaces
+    if (Path.IN if to_service else Path.OUT) in fields.paths or everywhere != interfaces:
         yield HostService(
-            name=UNNAMED, families=families, services=services, peers=clients, local=servers, interfaces=interfaces
+            name=UNNAMED, families=families, services=services, peers=clients, local=servers, interfaces=everywhere
         )
     if (Path.OUT if to_service else Path.IN) in fields.paths:
         yield HostClient(
@@ -130,12 +132,18 @@ def _roles(
 def _overlays(
     service: ProtocolPorts, peers: Addresses, families: frozenset[Family], interfaces: Interfaces
 ) -> Iterator[Entry]:
-    if service.protocol in PROTOCOLS_WITH_PORTS:
-        first, last = service.ports.intervals[0]
-        if len(service.ports) > 1 or first != last:
-            return
+    if not _may_be_tunnel(service):
+        return
     for paths in (EVERY_PATH, frozenset({Path.IN, Path.OUT})):
         yield Overlay(name=UNNAMED, families=families, tunnel=service, peers=peers, paths=paths, interfaces=interfaces)
+
+
+def _may_be_tunnel(service: ProtocolPorts) -> bool:
+    """Whether people tunnel by it: a protocol without ports, or one port of udp."""
+    if service.protocol not in PROTOCOLS_WITH_PORTS:
+        return True
+    first, last = service.ports.intervals[0]
+    return service.protocol == PROTOCOL_NUMBERS["udp"] and len(service.ports) == 1 and first == last
 
 
 def matches(box: Box, *, both_ways: bool = False, widely: bool = False) -> Iterator[Match]:

@@ -9,13 +9,28 @@ is still the largest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
 from ctpolicy.importing.candidates import kinds, matches
-from ctpolicy.language.policy import Entry, Forward, HostClient, HostService, Match, Overlay, Ports
+from ctpolicy.importing.many import many_services
+from ctpolicy.language.policy import (
+    ANY_PORT,
+    Entry,
+    Forward,
+    HostClient,
+    HostService,
+    Match,
+    Overlay,
+    Ports,
+    ProtocolBox,
+    ProtocolPorts,
+)
+from ctpolicy.language.ports import merged
 from ctpolicy.language.presets import PRESETS
 from ctpolicy.meaning_space import entries_space
+from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Box
 
@@ -30,7 +45,12 @@ _RANKS: Final = (HostService, HostClient, Forward, Ports, Overlay, Match)
 
 
 def choose(
-    target: PacketSpace, allowed: PacketSpace, *, widely: bool, narrow: Callable[[Box], Box] = lambda box: box
+    target: PacketSpace,
+    allowed: PacketSpace,
+    *,
+    widely: bool,
+    narrow: Callable[[Box], Box] = lambda box: box,
+    harmless: PacketSpace | None = None,
 ) -> list[Entry]:
     """Entries that hold the target and nothing that is not allowed.
 
@@ -39,18 +59,19 @@ def choose(
         allowed: what may be held besides; the target is in it.
         widely: whether what cannot be said exactly is held by an entry that holds more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
+        harmless: what entries of the kinds may hold; that is what is allowed, if not given. A tracked service is a
+            service, though one direction of it would be tracked without it too.
     """
-
-    chosen: list[Entry] = []
-    left = target
+    harmless = allowed if harmless is None else harmless
+    chosen, left = many_services(target, harmless)
     for _ in range(MOST_ROUNDS):
         boxes = [narrow(box) for box in left.cover(allowed, BOXES_A_ROUND).boxes]
         before = left
         for proposed in (_whole_flows, _spelled_out):
-            found, left = _greedily(proposed(boxes), left, allowed)
+            found, left = _greedily(proposed(boxes), left, allowed, harmless)
             chosen += found
         if widely and left == before:
-            found, left = _greedily(_around(boxes), left, PacketSpace.all())
+            found, left = _greedily(_around(boxes), left, PacketSpace.all(), harmless)
             chosen += found
         if left == before:
             break
@@ -69,12 +90,14 @@ def _around(boxes: Iterable[Box]) -> Iterator[Entry]:
     return (entry for box in boxes for entry in matches(box, widely=True))
 
 
-def _greedily(proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpace) -> tuple[list[Entry], PacketSpace]:
+def _greedily(
+    proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpace, harmless: PacketSpace
+) -> tuple[list[Entry], PacketSpace]:
     """The candidates that are allowed and hold something of the target, largest first, and what none of them holds."""
     heap: list[tuple[int, int, int, Entry, PacketSpace]] = []
     for number, entry in enumerate(dict.fromkeys(proposed)):
         space = entries_space([entry])
-        if space and space <= allowed:
+        if space and space <= (allowed if isinstance(entry, Match) else harmless):
             heappush(heap, (-(space & target).count(), _rank(entry), number, entry, space))
     chosen: list[Entry] = []
     left = target
@@ -86,9 +109,50 @@ def _greedily(proposed: Iterable[Entry], target: PacketSpace, allowed: PacketSpa
         if heap and (-gain, rank, number) > heap[0][:3]:
             heappush(heap, (-gain, rank, number, entry, space))
             continue
-        chosen.append(entry)
+        chosen.append(_trimmed(entry, left))
         left = left - space
     return chosen, left
+
+
+def _trimmed(entry: Entry, left: PacketSpace) -> Entry:
+    """The entry without services, or boxes of a match, that hold nothing of what is left."""
+    if isinstance(entry, Overlay):
+        return entry
+    parts = list(_parts(entry))
+    kept = [part for part in parts if entries_space([part]) & left]
+    if len(kept) == len(parts):
+        return entry
+    if isinstance(entry, Match):
+        return replace(entry, boxes=_joined(box for part in kept if isinstance(part, Match) for box in part.boxes))
+    return replace(entry, services=merged(s for part in kept for s in getattr(part, "services", ())))
+
+
+def _parts(entry: HostService | HostClient | Forward | Ports | Match) -> Iterator[Entry]:
+    """The entry for each interval of its ports; of a match, of its destination ports, or else of its source ports."""
+    if not isinstance(entry, Match):
+        for service in entry.services:
+            for ports in service.ports:
+                yield replace(entry, services=(ProtocolPorts(service.protocol, IntervalSet((ports,))),))
+        return
+    for box in entry.boxes:
+        if box.destination_ports == ANY_PORT:
+            each = [replace(box, source_ports=IntervalSet((ports,))) for ports in box.source_ports]
+        else:
+            each = [replace(box, destination_ports=IntervalSet((ports,))) for ports in box.destination_ports]
+        yield from (replace(entry, boxes=(one,)) for one in each)
+
+
+def _joined(boxes: Iterable[ProtocolBox]) -> tuple[ProtocolBox, ...]:
+    """Boxes of one protocol, which differ in the ports of one end alone, as one."""
+    found: dict[int | None, ProtocolBox] = {}
+    for box in boxes:
+        same = found.get(box.protocol, box)
+        found[box.protocol] = replace(
+            box,
+            source_ports=same.source_ports | box.source_ports,
+            destination_ports=same.destination_ports | box.destination_ports,
+        )
+    return tuple(found.values())
 
 
 def _rank(entry: Entry) -> int:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import reduce
 from operator import and_
 from typing import Final
 
 from ctpolicy.importing.interfaces import exact_interfaces
-from ctpolicy.packetspace.fields import PORT_BITS, PROTOCOLS_WITH_PORTS, Family
-from ctpolicy.packetspace.interface_values import INTERFACE_BITS
+from ctpolicy.packetspace.fields import LOOPBACK, PORT_BITS, PROTOCOLS_WITH_PORTS, Family, Path
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import FAMILIES, Box, Field, family_set
+from ctpolicy.packetspace.universe import FAMILIES, Box, Field, family_set, path_set
 
 _NONE: Final = IntervalSet()
+_LOOPBACK: Final = IntervalSet.single(interface_value(LOOPBACK))
 _WIDTHS: Final = {
     Field.SOURCE: 128,
     Field.DESTINATION: 128,
@@ -30,18 +32,45 @@ _WIDTHS: Final = {
 }
 
 
+class Way(Enum):
+    """How packets meet the host, as entries tell them apart: what is sent by `lo` is request and answer at once."""
+
+    IN = "in"
+    FORWARD = "forward"
+    OUT = "out"
+    LOOPBACK = "out by lo"
+
+    @property
+    def box(self) -> Box:
+        """The packets that go this way."""
+        return _WAYS[self]
+
+    def meets(self, box: Box) -> bool:
+        """Whether a box has packets that go this way."""
+        return all(field not in box or box[field] & values for field, values in self.box.items())
+
+
+_WAYS: Final[Mapping[Way, Box]] = {
+    Way.IN: {Field.PATH: path_set(Path.IN)},
+    Way.FORWARD: {Field.PATH: path_set(Path.FORWARD)},
+    Way.OUT: {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK.complement(INTERFACE_BITS)},
+    Way.LOOPBACK: {Field.PATH: path_set(Path.OUT), Field.INTERFACE: _LOOPBACK},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Exceptions:
-    """Values that no packet of a set has, at neither of its ends.
+    """Values that no packet of a set has.
 
     Args:
-        addresses: by family.
-        ports: by protocol.
+        addresses: by family; at neither end.
+        ports: by way and protocol, at one end: a tracked service is a destination port of what comes in, and a source
+            port of what is sent.
         interfaces: as integers; names and patterns alone.
     """
 
     addresses: Mapping[Family, IntervalSet]
-    ports: Mapping[int, IntervalSet]
+    ports: Mapping[tuple[Way, int, Field], IntervalSet]
     interfaces: IntervalSet
 
     def boxes(self) -> Iterator[Box]:
@@ -49,9 +78,8 @@ class Exceptions:
         for family, addresses in self.addresses.items():
             for end in (Field.SOURCE, Field.DESTINATION):
                 yield {Field.FAMILY: family_set(family), end: addresses}
-        for protocol, ports in self.ports.items():
-            for end in (Field.SOURCE_PORT, Field.DESTINATION_PORT):
-                yield {Field.PROTOCOL: IntervalSet.single(protocol), end: ports}
+        for (way, protocol, end), ports in self.ports.items():
+            yield {**way.box, Field.PROTOCOL: IntervalSet.single(protocol), end: ports}
         yield {Field.INTERFACE: self.interfaces}
 
     def left_out(self, box: Box) -> Box:
@@ -71,24 +99,20 @@ class Exceptions:
             (value, _), *_ = box[Field.FAMILY]  # with addresses, a box is of one family
             return self.addresses.get(FAMILIES[value], _NONE)
         protocols = [p for first, last in box.get(Field.PROTOCOL, _NONE) for p in range(first, last + 1)]
-        return reduce(and_, (self.ports.get(protocol, _NONE) for protocol in protocols)) if protocols else _NONE
+        ways = [way for way in Way if way.meets(box)]
+        found = [self.ports.get((way, protocol, field), _NONE) for way in ways for protocol in protocols]
+        return reduce(and_, found) if found else _NONE
 
 
 def exceptions_of(space: PacketSpace) -> Exceptions:
     """The exceptions of a set: values that it has not, if they are the lesser part."""
-    addresses = {
-        family: _absent(
-            space & _one({Field.FAMILY: family_set(family)}), (Field.SOURCE, Field.DESTINATION), family.bits
-        )
-        for family in Family
-    }
+    addresses = {family: _absent_addresses(space, family) for family in Family}
     ports = {
-        protocol: _absent(
-            space & _one({Field.PROTOCOL: IntervalSet.single(protocol)}),
-            (Field.SOURCE_PORT, Field.DESTINATION_PORT),
-            PORT_BITS,
-        )
+        (way, protocol, end): _lesser(part.values(end), PORT_BITS)
+        for way in Way
         for protocol in sorted(PROTOCOLS_WITH_PORTS)
+        if (part := space & _one({**way.box, Field.PROTOCOL: IntervalSet.single(protocol)}))
+        for end in (Field.SOURCE_PORT, Field.DESTINATION_PORT)
     }
     return Exceptions(addresses, ports, _absent_interfaces(space))
 
@@ -97,8 +121,13 @@ def _one(box: Box) -> PacketSpace:
     return PacketSpace.of_boxes([box])
 
 
-def _absent(space: PacketSpace, ends: tuple[Field, Field], bits: int) -> IntervalSet:
-    used = space.values(ends[0]) | space.values(ends[1])
+def _absent_addresses(space: PacketSpace, family: Family) -> IntervalSet:
+    of_family = space & _one({Field.FAMILY: family_set(family)})
+    return _lesser(of_family.values(Field.SOURCE) | of_family.values(Field.DESTINATION), family.bits)
+
+
+def _lesser(used: IntervalSet, bits: int) -> IntervalSet:
+    """The values that are not used, if they are fewer than those that are."""
     absent = used.complement(bits)
     size = sum(last - first + 1 for first, last in absent)
     return absent if used and size < 1 << (bits - 1) else _NONE

@@ -24,6 +24,23 @@ class Untracked:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that may become of one packet: a set of outcomes as an integer (outcomes.py)."""
+
+    value: int
+
+    @property
+    def is_certainly_untracked(self) -> bool:
+        """Whether it stays untracked, whatever rules say that ctpolicy does not model."""
+        return self.value == outcomes.UNTRACKED
+
+    @property
+    def is_possibly_untracked(self) -> bool:
+        """Whether it may stay untracked."""
+        return bool(self.value & outcomes.UNTRACKED)
+
+
+@dataclass(frozen=True, slots=True)
 class Treatment:
     """What may become of every packet, as a diagram of outcomes (outcomes.py).
 
@@ -50,6 +67,6 @@ class Treatment:
     @property
     def untracked(self) -> Untracked:
         """What is untracked in the end."""
-        certainly = FOREST.map_leaves(self.root, lambda found: int(found == outcomes.UNTRACKED))
-        possibly = FOREST.map_leaves(self.root, lambda found: int(bool(found & outcomes.UNTRACKED)))
+        certainly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_certainly_untracked))
+        possibly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_possibly_untracked))
         return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))

@@ -18,8 +18,9 @@ from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, PROTOCOLS_WITH_P
 from ctpolicy.packetspace.interface_values import pattern_interval
 from ctpolicy.packetspace.interfaces import LONGEST_NAME
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
+from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.sets import union_of_boxes
-from ctpolicy.packetspace.universe import FOREST, Box, Field
+from ctpolicy.packetspace.universe import FOREST, Box, Field, packet_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,27 @@ class Situation:
         path: of the packets.
         family: likewise.
         protocol: one that stands for all that the rules treat alike.
+        values: all the fields of the packet, if only one is followed. Then no question is left open but those that
+            are not modelled, and what becomes of the packet is a leaf, however large the rules are.
     """
 
     path: Path
     family: Family
     protocol: int
+    values: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, packet: Packet) -> Situation:
+        """That of one packet."""
+        return cls(packet.path, packet.family, packet.protocol, packet_values(packet))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A field of the one packet that is followed, and its value."""
+
+    field: Field
+    value: int
 
 
 class Unanswered:
@@ -45,8 +62,8 @@ class Absent:
     """Packets in this situation have no such field, so that the rule does not apply, negated or not."""
 
 
-One = Field | frozenset[int | str] | Unanswered
-"""A field; or the values that the packet may have, as far as its situation tells."""
+One = Field | Known | frozenset[int | str] | Unanswered
+"""A field; its value; or the values that the packet may have, as far as its situation tells."""
 
 Asked = One | tuple[One, ...] | Absent
 """What a selector asks, or each part of a concatenation."""
@@ -68,6 +85,14 @@ def asked(selector: Selector, situation: Situation) -> Asked:
 
 
 def _asked_of_one(selector: Payload | Meta | Fib, situation: Situation) -> One | Absent:
+    about = _asked_of_any(selector, situation)
+    if isinstance(about, Field) and situation.values is not None:
+        return Known(about, situation.values[about])
+    return about
+
+
+def _asked_of_any(selector: Payload | Meta | Fib, situation: Situation) -> One | Absent:
+    """What a selector asks of any packet in a situation."""
     match selector:
         case Payload("ip" | "ip6" as word, "saddr" | "daddr" as field):
             if situation.family is not (Family.IPV4 if word == "ip" else Family.IPV6):
@@ -144,6 +169,9 @@ def _confined(box: dict[Field, IntervalSet], value: Value, one: One) -> bool | N
         found = IntervalSet((interval,))
         box[one] = box[one] & found if one in box else found
         return True
+    if isinstance(one, Known):
+        interval = field_interval(value, one.field)
+        return None if interval is None else interval[0] <= one.value <= interval[1]
     if isinstance(one, Unanswered):
         return None
     answers = {holds(value, known) for known in one}

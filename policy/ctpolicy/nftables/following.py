@@ -11,6 +11,7 @@ from typing import Final
 from ctpolicy.netfilter import outcomes
 from ctpolicy.nftables.conditions import (
     Absent,
+    Known,
     One,
     Situation,
     Unanswered,
@@ -185,9 +186,9 @@ class _Way:
             return outcomes.NEXT
         if isinstance(about, Unanswered) or elements is None:
             return outcomes.doubted(then)
-        if isinstance(about, tuple):
+        if isinstance(about, tuple | Known):
             inside, outside = (outcomes.NEXT, then) if match.negated else (then, outcomes.NEXT)
-            members = membership(elements, about)
+            members = membership(elements, about if isinstance(about, tuple) else (about,))
             maybe = outcomes.where(members.possibly, outcomes.doubted(then), outside)
             return outcomes.where(members.certainly, inside, maybe)
         if isinstance(about, Field):
@@ -218,8 +219,8 @@ class _Way:
             return outcomes.any_of([outcomes.NEXT, *(self._verdict(verdict) for _, verdict in pairs)])
         if isinstance(about, Field):
             return self._field_lookup(about, pairs)
-        if isinstance(about, tuple):
-            return self._joined_lookup(about, pairs)
+        if isinstance(about, tuple | Known):
+            return self._joined_lookup(about if isinstance(about, tuple) else (about,), pairs)
         found = [[verdict for element, verdict in pairs if holds(element, value)] for value in about]
         nodes = [self._verdict(verdict) for verdicts in found for verdict in verdicts]
         return outcomes.any_of(nodes if all(found) else [*nodes, outcomes.NEXT])
@@ -247,6 +248,8 @@ class _Way:
         known = NOTHING
         for element, verdict in pairs:
             members = membership([element], about)
+            if members.possibly is NOTHING:
+                continue  # most elements, if one packet is followed
             known = union(FOREST, known, members.certainly)
             found.append(outcomes.where(members.possibly, self._verdict(verdict), NOTHING))
         return outcomes.any_of([*found, outcomes.where(known, NOTHING, outcomes.NEXT)])

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ctpolicy.packetspace import sets
+from ctpolicy.packetspace.branches import branches
 from ctpolicy.packetspace.description import Description, describe, values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.intervals import IntervalSet
@@ -102,6 +103,10 @@ class PacketSpace:
     def cover(self, within: PacketSpace, limit: int) -> Description:
         """At most so many boxes that hold the set, and may hold more of what is `within`: fewer, larger boxes."""
         return describe(self.root, limit, within.root)
+
+    def branches(self, limit: int) -> list[Box] | None:
+        """The set in boxes that have nothing in common, as its diagram has them; None if they are more than so many."""
+        return branches(self.root, limit)
 
     def values(self, field: Field) -> IntervalSet:
         """The values of a field that packets of the set have."""

@@ -9,14 +9,13 @@ from typing import Any
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
 from ctpolicy.netfilter.owners import table_title
-from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.evaluate import Step, Trace, Tracer
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.render_text import rule_text, verdict_text
 from ctpolicy.nftables.ruleset import Ruleset, Table
-from ctpolicy.nftables.space import table_space
+from ctpolicy.nftables.space import packet_outcome
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.plan.ways import entry_of_chain
 
@@ -64,15 +63,19 @@ def explain_ruleset(packet: Packet, live: Ruleset) -> tuple[Explanation, Explana
     """What a host's ruleset says of a packet, and of its answer: our table rule by rule, others as a whole."""
     ours = find_table(live, TABLE_FAMILY, TABLE_NAME) or Table(TABLE_FAMILY, TABLE_NAME)
     tracer = Tracer(ours)
-    others = [(table_title(table.family, table.name), table_space(table)) for table in live if table is not ours]
-    there, back = (Explanation(p, None, tracer.trace(p), _foreign(p, others)) for p in (packet, packet.reverse()))
+    others = [table for table in live if table is not ours]
+    there, back = (
+        Explanation(p, None, tracer.trace(p), tuple(_foreign(p, others))) for p in (packet, packet.reverse())
+    )
     return there, back
 
 
-def _foreign(packet: Packet, others: Iterable[tuple[str, Untracked]]) -> tuple[ForeignBypass, ...]:
-    return tuple(
-        ForeignBypass(name, packet in untracked.certainly) for name, untracked in others if packet in untracked.possibly
-    )
+def _foreign(packet: Packet, others: Iterable[Table]) -> Iterator[ForeignBypass]:
+    """The tables that leave the packet untracked. Only its own way is followed, so no ruleset is too large."""
+    for table in others:
+        outcome = packet_outcome(table, packet)
+        if outcome.is_possibly_untracked:
+            yield ForeignBypass(table_title(table.family, table.name), outcome.is_certainly_untracked)
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
