@@ -117,10 +117,12 @@ def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
         for chain in names.table.chains:
             match chain.hook:
                 case BaseHook(hook=at, priority=priority, policy=policy) if (
-                    at == hook and priority < CONNTRACK_PRIORITY
+                    at == hook and priority <= CONNTRACK_PRIORITY
                 ):
                     node = outcomes.entered(way.chain(chain.name), policy == "drop")
-                    entered.append((priority, chain.name, outcomes.doubted(node) if names.may_sleep else node))
+                    # Beside conntrack, who was loaded last comes first (Linux 6.18).
+                    is_certain = priority < CONNTRACK_PRIORITY and not names.may_sleep
+                    entered.append((priority, chain.name, node if is_certain else outcomes.doubted(node)))
     entered.sort(key=lambda chain: chain[:2])
     return outcomes.sequence([node for _, _, node in entered])
 

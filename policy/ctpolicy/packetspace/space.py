@@ -20,6 +20,7 @@ from ctpolicy.packetspace.description import Description, describe, values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
+from ctpolicy.packetspace.partition import partition
 from ctpolicy.packetspace.universe import FOREST, REAL_PACKETS, Box, Field, packet_values
 from ctpolicy.packetspace.witness import ordinary_packet
 
@@ -102,6 +103,14 @@ class PacketSpace:
     def cover(self, within: PacketSpace, limit: int) -> Description:
         """At most so many boxes that hold the set, and may hold more of what is `within`: fewer, larger boxes."""
         return describe(self.root, limit, within.root)
+
+    def partition(self, most: int) -> list[Box]:
+        """The set in boxes that are apart from each other.
+
+        Raises:
+            TooLargeError: there are more than so many.
+        """
+        return partition(self.root, most)
 
     def values(self, field: Field) -> IntervalSet:
         """The values of a field that packets of the set have."""
