@@ -7,6 +7,7 @@ packet comes to by this reading is met by none.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
@@ -36,7 +37,7 @@ from ctpolicy.nftables.ruleset import (
 )
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS
-from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.universe import Field
 
 _ANY: Final = IntervalSet.full(INTERFACE_BITS)
@@ -121,9 +122,9 @@ class _Walk:
         self._situation = Situation(Path.OUT if hook.hook == "output" else Path.IN, Family.IPV4, 17)
         self._asks_interfaces = hook.hook in {"prerouting", "output"}
         self._reached: dict[str, IntervalSet] = {base.name: _ANY}
-        self._waiting = [base.name]
+        self._waiting = {base.name: None}
         while self._waiting:
-            self._chain(self._names.chains[self._waiting.pop()])
+            self._chain(self._names.chains[self._waiting.popitem()[0]])
 
     def _chain(self, chain: Chain) -> None:
         for number, rule in enumerate(chain.rules, 1):
@@ -141,7 +142,7 @@ class _Walk:
         after = before | interfaces
         if after != before and chain in self._names.chains:
             self._reached[chain] = after
-            self._waiting.append(chain)
+            self._waiting[chain] = None
 
     def _matched(self, match: Match, interfaces: IntervalSet) -> IntervalSet:
         """The interfaces of packets for which the rule goes on."""
@@ -198,10 +199,13 @@ class _Walk:
         self, selector: Selector | None, pairs: Iterable[tuple[Element, Verdict]], interfaces: IntervalSet
     ) -> Iterator[tuple[str, IntervalSet]]:
         narrows = self._is_about_interfaces(selector) and self._asked(selector) is Field.INTERFACE
+        asked_by_chain: dict[str, list[Interval]] = defaultdict(list)
         for element, verdict in pairs:
             if verdict.chain is not None:
                 interval = field_interval(element, Field.INTERFACE) if narrows else None
-                yield verdict.chain, interfaces if interval is None else interfaces & IntervalSet((interval,))
+                asked_by_chain[verdict.chain] += _ANY if interval is None else (interval,)
+        for chain, intervals in asked_by_chain.items():
+            yield chain, interfaces & IntervalSet.of(intervals)
 
 
 def _targets(value: Any) -> Iterator[tuple[str, str]]:

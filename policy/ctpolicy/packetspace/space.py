@@ -104,6 +104,11 @@ class PacketSpace:
         """At most so many boxes that hold the set, and may hold more of what is `within`: fewer, larger boxes."""
         return describe(self.root, limit, within.root)
 
+    def moved(self, to: Box) -> PacketSpace:
+        """The packets that have the values of a box in its fields, and those of a packet of the set in all others."""
+        fields = PacketSpace.of_boxes([to])
+        return PacketSpace(sets.intersection(FOREST, sets.projection(FOREST, self.root, set(to)), fields.root))
+
     def partition(self, most: int) -> list[Box]:
         """The set in boxes that are apart from each other.
 

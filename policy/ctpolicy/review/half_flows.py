@@ -4,92 +4,130 @@ Conntrack then sees one side of a conversation alone: its entries stay UNREPLIED
 answer to an untracked SYN is invalid, which most firewalls drop.
 
 Only what is certain is told. An answer may come and go by another interface than the packet, so it must be tracked
-by all of them. What leaves this host for an address of its own goes by `lo`, and rules do not say which addresses
-those are: a packet to the wire is answered from the wire or, if its destination is here after all, on `lo`, and it is
-half a flow only if both answers are tracked. Tunnels that overlays are known by are not answered port for port (their
-source port is entropy): what answers them has the same destination port.
+by all of them. Tunnels that overlays are known by are not answered port for port (their source port is entropy): what
+answers them has the same destination port.
+
+Rules do not say which addresses are this host's own. What it sends to one of those goes by `lo`, whatever a rule in
+output means by the address. So where the same table bypasses the same packets coming in as well (their destination is
+a service here) and the answer on `lo` is bypassed too, the flow counts as whole. A rule in prerouting that means a
+service here holds what is passed on to others' services, too: whether that happens is not in the rules, and so it is
+told apart.
+
+The search is for answers. Exchanging the ends of a set is dear, box by box, so it is done to what one table bypasses,
+and never to what the whole host does, which may be a policy of 10,000 entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import ip_network
 from typing import Final
 
 from ctpolicy.language.presets import PRESETS
-from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.fields import LOOPBACK, Family, Path
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
 from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Box, Field, family_set, path_set
+from ctpolicy.packetspace.universe import Box, Field, family_set, packet_values, path_set
 
 MOST_BOXES: Final = 100_000
 """What is exchanged at once, box by box: a second or two."""
 
 _LOOPBACK: Final = IntervalSet.single(interface_value(LOOPBACK))
 _WIRE: Final = _LOOPBACK.complement(INTERFACE_BITS)
-_ADDRESSES: Final = {Field.SOURCE: Field.DESTINATION, Field.DESTINATION: Field.SOURCE}
-_ENDS: Final = {**_ADDRESSES, Field.SOURCE_PORT: Field.DESTINATION_PORT, Field.DESTINATION_PORT: Field.SOURCE_PORT}
+
+_OF_MANY: Final = ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")
+"""Addresses of many hosts, which nobody answers by."""
+_OF_LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+"""Addresses that no packet of the wire may have."""
+
+_Exchange = Mapping[Field, Field]
+_PORTS: Final = {Field.SOURCE_PORT: Field.DESTINATION_PORT, Field.DESTINATION_PORT: Field.SOURCE_PORT}
+_ENDS: Final = {Field.SOURCE: Field.DESTINATION, Field.DESTINATION: Field.SOURCE, **_PORTS}
 
 
 def _on(path: Path, interfaces: IntervalSet) -> Box:
     return {Field.PATH: path_set(path), Field.INTERFACE: interfaces}
 
 
-_WAYS: Final = (
-    (_on(Path.IN, _WIRE), _on(Path.OUT, _WIRE)),
-    (_on(Path.FORWARD, _WIRE), _on(Path.FORWARD, _WIRE)),
-    (_on(Path.OUT, _WIRE), _on(Path.IN, _WIRE)),
-    (_on(Path.OUT, _LOOPBACK), _on(Path.OUT, IntervalSet.full(INTERFACE_BITS))),
-)
-"""Where answers are met, and where the packets that they answer are."""
+_IN: Final = _on(Path.IN, _WIRE)
+_OUT: Final = _on(Path.OUT, _WIRE)
+_FORWARD: Final = _on(Path.FORWARD, _WIRE)
+_WITHIN: Final = _on(Path.OUT, _LOOPBACK)
 
 
-def _to_many() -> Iterator[Box]:
-    """Packets from or to addresses of many hosts, which nobody answers by."""
-    for network in map(ip_network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")):
-        family = Family.IPV4 if network.version == 4 else Family.IPV6
-        addresses = IntervalSet(((int(network.network_address), int(network.broadcast_address)),))
-        for end in _ADDRESSES:
-            yield {Field.FAMILY: family_set(family), end: addresses}
+class Way(Enum):
+    """How a packet and its answer go."""
+
+    IN = "in"
+    OUT = "out"
+    FORWARDED = "forwarded"
+    LOOPBACK = "loopback"
+
+
+_WAYS: Final = {
+    Way.IN: (_IN, _OUT),
+    Way.OUT: (_OUT, _IN),
+    Way.FORWARDED: (_FORWARD, _FORWARD),
+    Way.LOOPBACK: (_WITHIN, _WITHIN),
+}
+"""Where packets are, and where their answers are."""
 
 
 @dataclass(frozen=True, slots=True)
-class HalfFlows:
-    """Untracked packets whose answers are certainly tracked: those of the wire, and those that stay on this host."""
+class HalfFlow:
+    """An untracked packet, and what answers it and is tracked."""
 
-    wire: PacketSpace
-    loopback: PacketSpace
+    packet: Packet
+    answer: Packet
 
 
-def half_flows(untracked: PacketSpace, host: Treatment) -> HalfFlows:
-    """Those of some untracked packets whose answers the rules of the host track.
+def half_flow(untracked: PacketSpace, spared: PacketSpace, way: Way) -> HalfFlow | None:
+    """One of some untracked packets whose answer the host tracks, if there is one. Arguments as for `half_answers`."""
+    answer = half_answers(untracked, spared, way).witness()
+    if answer is None:
+        return None
+    ends = zip(Field, packet_values(answer), strict=True)
+    alike = _exchanged({field: IntervalSet.single(value) for field, value in ends}, _ENDS)
+    packet = (untracked & PacketSpace.of_boxes([{**alike, **_WAYS[way][0]}])).witness()
+    return None if packet is None else HalfFlow(packet, answer)
+
+
+def half_answers(untracked: PacketSpace, spared: PacketSpace, way: Way) -> PacketSpace:
+    """What answers some untracked packets and is tracked, by whichever interface it comes.
 
     Args:
-        untracked: packets that the host certainly leaves untracked.
-        host: what all of its rules do.
+        untracked: packets that one table bypasses, and that the host certainly leaves untracked.
+        spared: packets that the host's rules do not certainly leave to conntrack.
+        way: of the packets.
 
     Raises:
         TooLargeError: too many different packets; see packetspace.space.bounded.
     """
-    untracked -= PacketSpace.of_boxes(_to_many())
-    if not untracked:
-        return HalfFlows(untracked, untracked)
-    else_than_tracked = ~host.tracked
-    answers = else_than_tracked & PacketSpace.of_boxes([_exchanged(_hull(untracked), _ENDS)])
-    tunnels = else_than_tracked & PacketSpace.of_boxes(_tunnels())
-    whole = PacketSpace.of_boxes([*_answered(answers, _ENDS), *_answered(tunnels, _ADDRESSES)])
-    half = untracked - whole
-    on_loopback = PacketSpace.of_boxes([_on(Path.OUT, _LOOPBACK)])
-    return HalfFlows(half - on_loopback, half & on_loopback)
+    on, to = _WAYS[way]
+    unanswered = _OF_MANY if way is Way.LOOPBACK else (*_OF_MANY, *_OF_LOOPBACK)
+    packets = (untracked & PacketSpace.of_boxes([on])) - PacketSpace.of_boxes(_from_or_to(unanswered))
+    if not packets:
+        return packets
+    asked = _answers(packets, to, _ENDS)
+    tunnels = spared & PacketSpace.of_boxes({**tunnel, **to} for tunnel in _tunnels())
+    half = asked - (spared & asked).moved(to) - _answers(tunnels, to, _PORTS)
+    if way is Way.OUT and half:
+        within = (spared & half.moved(_WITHIN)).moved(to)
+        half -= within & _answers(untracked & PacketSpace.of_boxes([_IN]), to, _ENDS)
+    return half
 
 
-def _hull(space: PacketSpace) -> Box:
-    """One box that holds a set, for leaving out at once what cannot answer it."""
-    fields = (Field.PROTOCOL, *_ENDS)
-    return {field: space.values(field) for field in fields}
+def _answers(packets: PacketSpace, to: Box, exchanged: _Exchange) -> PacketSpace:
+    """Packets with their ends exchanged, on another way."""
+    return PacketSpace.of_boxes({**_exchanged(box, exchanged), **to} for box in packets.partition(MOST_BOXES))
+
+
+def _exchanged(box: Box, fields: _Exchange) -> Box:
+    return {fields.get(field, field): values for field, values in box.items()}
 
 
 def _tunnels() -> Iterator[Box]:
@@ -97,13 +135,9 @@ def _tunnels() -> Iterator[Box]:
         yield {Field.PROTOCOL: IntervalSet.single(tunnel.protocol), Field.DESTINATION_PORT: tunnel.ports}
 
 
-def _answered(answers: PacketSpace, exchanged: Mapping[Field, Field]) -> Iterator[Box]:
-    """The packets that some packets answer, by whichever interface either comes."""
-    for answering, packet in _WAYS:
-        for box in (answers & PacketSpace.of_boxes([answering])).partition(MOST_BOXES):
-            yield {**_exchanged(box, exchanged), **packet}
-
-
-def _exchanged(box: Box, fields: Mapping[Field, Field]) -> Box:
-    """A box with its ends exchanged."""
-    return {fields.get(field, field): values for field, values in box.items()}
+def _from_or_to(networks: Iterable[str]) -> Iterator[Box]:
+    for network in map(ip_network, networks):
+        family = Family.IPV4 if network.version == 4 else Family.IPV6
+        addresses = IntervalSet(((int(network.network_address), int(network.broadcast_address)),))
+        for end in (Field.SOURCE, Field.DESTINATION):
+            yield {Field.FAMILY: family_set(family), end: addresses}

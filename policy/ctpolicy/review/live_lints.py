@@ -27,9 +27,8 @@ from ctpolicy.nftables.space import ruleset_treatment
 from ctpolicy.packetspace.fields import LOOPBACK
 from ctpolicy.packetspace.interface_values import interface_value
 from ctpolicy.packetspace.intervals import IntervalSet
-from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.review.finding import Finding, Place, Severity
-from ctpolicy.review.half_flows import half_flows
+from ctpolicy.review.half_flows import HalfFlow, Way, half_flow
 
 _LOOPBACK: Final = IntervalSet.single(interface_value(LOOPBACK))
 
@@ -77,7 +76,7 @@ def _fault(family: str, arrival: Arrival) -> str | None:
     """The code of why a notrack does nothing to these packets; None if it does what it says."""
     hook = arrival.hook
     if (family, hook.hook) in BEFORE_IP:
-        return "CT103" if hook.device == LOOPBACK else None
+        return None
     if family not in {"ip", "ip6", "inet"} or hook.hook not in {"prerouting", "output"}:
         return "CT101"
     if hook.priority >= CONNTRACK_PRIORITY:
@@ -108,24 +107,23 @@ def _place(table: Table, said: NotrackRule) -> Place:
 def _half_flows(ruleset: Ruleset, foreign: Iterable[Table]) -> Iterator[Finding]:
     treatments = {(table.family, table.name): ruleset_treatment((table,)) for table in ruleset}
     host = reduce(and_, treatments.values(), Treatment.none())
-    untracked = host.untracked.certainly
+    untracked, spared = host.untracked.certainly, ~host.tracked
     for table in foreign:
-        alone = treatments[table.family, table.name].untracked.certainly
-        half = half_flows(untracked & alone, host)
-        yield from _half_flow(table, half.wire, Severity.WARNING)
-        if not half.wire:
-            yield from _half_flow(table, half.loopback, Severity.INFORMATION)
+        bypassed = untracked & treatments[table.family, table.name].untracked.certainly
+        for way in Way:
+            if half := half_flow(bypassed, spared, way):
+                yield _half_flow(table, half, way)
+                if way in {Way.IN, Way.OUT}:  # what else is half is the same fault once more
+                    break
 
 
-def _half_flow(table: Table, half: PacketSpace, severity: Severity) -> Iterator[Finding]:
-    witness = half.witness()
-    if witness is None:
-        return
+def _half_flow(table: Table, half: HalfFlow, way: Way) -> Finding:
     whose = owner(table.family, table.name)
     place = Place(table.family, table.name, owner=whose.name if whose else "")
-    here = " of connections from this host to itself (`lo`)" if severity is Severity.INFORMATION else ""
+    what = {Way.FORWARDED: "packets that this host may pass on", Way.LOOPBACK: "packets from this host to itself"}
     message = (
-        f"leaves packets{here} untracked and tracks what answers them ({witness.reverse()}): say notrack of the "
+        f"leaves {what.get(way, 'packets')} untracked and tracks what answers them ({half.answer}): say notrack of the "
         "answers too, with ports exchanged (of a tunnel, with the same port), or of neither"
     )
-    yield Finding("CT105", place, message, witness, severity)
+    severity = Severity.INFORMATION if way in what else Severity.WARNING
+    return Finding("CT105", place, message, half.packet, severity)
