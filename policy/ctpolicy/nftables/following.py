@@ -108,6 +108,11 @@ def _filled_by_rules(table: Table) -> Iterator[str]:
                             yield name.removeprefix("@")
 
 
+def comes_before_conntrack(hook: BaseHook) -> bool:
+    """Whether a base chain decides about tracking: elsewhere, and later, the kernel takes a `notrack` in silence."""
+    return hook.hook in {"prerouting", "output"} and hook.priority < CONNTRACK_PRIORITY
+
+
 def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
     """What may become of packets in a situation, once every base chain before conntrack has seen them."""
     hook = "output" if situation.path is Path.OUT else "prerouting"
@@ -116,13 +121,11 @@ def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
         way = _Way(names, situation)
         for chain in names.table.chains:
             match chain.hook:
-                case BaseHook(hook=at, priority=priority, policy=policy) if (
-                    at == hook and priority <= CONNTRACK_PRIORITY
+                case BaseHook(hook=at, priority=priority, policy=policy) as base if (
+                    at == hook and comes_before_conntrack(base)
                 ):
                     node = outcomes.entered(way.chain(chain.name), policy == "drop")
-                    # Beside conntrack, who was loaded last comes first (Linux 6.18).
-                    is_certain = priority < CONNTRACK_PRIORITY and not names.may_sleep
-                    entered.append((priority, chain.name, node if is_certain else outcomes.doubted(node)))
+                    entered.append((priority, chain.name, outcomes.doubted(node) if names.may_sleep else node))
     entered.sort(key=lambda chain: chain[:2])
     return outcomes.sequence([node for _, _, node in entered])
 

@@ -20,7 +20,7 @@ from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.nftables.arrivals import untracks_before_ip
 from ctpolicy.nftables.conditions import Situation, holds
-from ctpolicy.nftables.following import Names, hook_outcomes
+from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
     AnonymousSet,
@@ -59,10 +59,14 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
     return ruleset_treatment(ruleset).untracked
 
 
-def ruleset_treatment(ruleset: Ruleset) -> Treatment:
+def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
-    protocols = list(_protocols_alike(ruleset))
+    ruleset = list(ruleset)
     early = any(map(untracks_before_ip, ruleset))
+    ruleset = [table for table in ruleset if _decides(table)]
+    if not (ruleset or early):
+        return Treatment.none()
+    protocols = list(_protocols_alike(ruleset))
     by_path = []
     for path in Path:
         by_family = []
@@ -79,7 +83,12 @@ def ruleset_treatment(ruleset: Ruleset) -> Treatment:
     return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
 
-def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
+def _decides(table: Table) -> bool:
+    """Whether packets meet the table before conntrack: most tables on a host filter or translate, and come later."""
+    return any(chain.hook and comes_before_conntrack(chain.hook) for chain in table.chains)
+
+
+def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
     elements: set[Value] = set()
