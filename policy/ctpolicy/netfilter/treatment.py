@@ -70,3 +70,8 @@ class Treatment:
         certainly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_certainly_untracked))
         possibly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_possibly_untracked))
         return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
+
+    @property
+    def tracked(self) -> PacketSpace:
+        """What goes on to conntrack, whatever rules ask that ctpolicy does not model."""
+        return PacketSpace.of_diagram(FOREST.map_leaves(self.root, lambda found: int(found == outcomes.TRACKED)))

@@ -6,7 +6,8 @@ ones, so that a map is one node. Protocols that no rule tells apart are followed
 
 Only what decides about tracking is followed: base chains of prerouting and output that come before conntrack. Where a
 rule asks what ctpolicy does not model (a mark, a rate), both ways are followed: such packets are possibly untracked,
-and not certainly.
+and not certainly. So are all that come in where a rule says `notrack` at ingress or in a bridge's prerouting, which are
+not followed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
+from ctpolicy.nftables.arrivals import untracks_before_ip
 from ctpolicy.nftables.conditions import Situation, holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
@@ -45,7 +47,7 @@ from ctpolicy.packetspace.sets import NOTHING
 from ctpolicy.packetspace.universe import Field, family_set, path_set
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
-"""The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
+"""The families of the packets that tables of a family meet in prerouting and output."""
 
 
 def table_space(table: Table) -> Untracked:
@@ -60,8 +62,10 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
 
 def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
+    ruleset = list(ruleset)
+    early = any(map(untracks_before_ip, ruleset))
     ruleset = [table for table in ruleset if _decides(table)]
-    if not ruleset:
+    if not (ruleset or early):
         return Treatment.none()
     protocols = list(_protocols_alike(ruleset))
     by_path = []
@@ -72,7 +76,10 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
             by_protocol = [
                 (alike, hook_outcomes(tables, Situation(path, family, alike.intervals[0][0]))) for alike in protocols
             ]
-            by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
+            node = outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)
+            if early and path is not Path.OUT:
+                node = outcomes.any_of([node, outcomes.marked(node)])
+            by_family.append((family_set(family), node))
         by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
     return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
@@ -80,7 +87,10 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
 def packet_outcome(table: Table, packet: Packet) -> Outcome:
     """What one table alone does with one packet: the same as its space says, at a cost that is linear in the rules."""
     tables = [Names.of(table)] if packet.family in _FAMILIES.get(table.family, ()) else []
-    return Outcome(hook_outcomes(tables, Situation.of(packet)).value)
+    node = hook_outcomes(tables, Situation.of(packet))
+    if packet.path is not Path.OUT and untracks_before_ip(table):
+        node = outcomes.any_of([node, outcomes.marked(node)])
+    return Outcome(node.value)
 
 
 def _decides(table: Table) -> bool:
