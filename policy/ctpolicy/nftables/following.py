@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from ctpolicy.netfilter import outcomes
 from ctpolicy.nftables.conditions import (
@@ -42,10 +42,11 @@ from ctpolicy.nftables.ruleset import (
     VerdictLookup,
     VerdictMap,
 )
+from ctpolicy.packetspace.description import values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import Path
 from ctpolicy.packetspace.intervals import IntervalSet
-from ctpolicy.packetspace.sets import NOTHING, union
+from ctpolicy.packetspace.sets import EVERYTHING, NOTHING, union
 from ctpolicy.packetspace.universe import FOREST, Field
 
 _UNSTABLE: Final = frozenset({"dynamic", "timeout"})
@@ -108,28 +109,48 @@ def _filled_by_rules(table: Table) -> Iterator[str]:
                             yield name.removeprefix("@")
 
 
-def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
-    """What may become of packets in a situation, once every base chain before conntrack has seen them."""
-    hook = "output" if situation.path is Path.OUT else "prerouting"
+class BaseChain(NamedTuple):
+    """A base chain that packets meet before conntrack."""
+
+    priority: int
+    name: str
+    drops: bool
+
+
+def base_chains(names: Names, path: Path) -> Iterator[BaseChain]:
+    """A table's base chains that packets of a path meet before conntrack, in no order."""
+    hook = "output" if path is Path.OUT else "prerouting"
+    for chain in names.table.chains:
+        match chain.hook:
+            case BaseHook(hook=at, priority=priority, policy=policy) if at == hook and priority < CONNTRACK_PRIORITY:
+                yield BaseChain(priority, chain.name, policy == "drop")
+
+
+def hook_outcomes(tables: Iterable[Names], situation: Situation, within: Node = EVERYTHING) -> Node:
+    """What may become of packets in a situation, once every base chain before conntrack has seen them.
+
+    Args:
+        tables: that they meet.
+        situation: of the packets.
+        within: the packets that are asked about; of others, what is said may be anything.
+    """
     entered: list[tuple[int, str, Node]] = []
     for names in tables:
-        way = _Way(names, situation)
-        for chain in names.table.chains:
-            match chain.hook:
-                case BaseHook(hook=at, priority=priority, policy=policy) if (
-                    at == hook and priority < CONNTRACK_PRIORITY
-                ):
-                    node = outcomes.entered(way.chain(chain.name), policy == "drop")
-                    entered.append((priority, chain.name, outcomes.doubted(node) if names.may_sleep else node))
+        way = _Way(names, situation, within)
+        for priority, name, drops in base_chains(names, situation.path):
+            node = outcomes.entered(way.chain(name), drops)
+            entered.append((priority, name, outcomes.doubted(node) if names.may_sleep else node))
     entered.sort(key=lambda chain: chain[:2])
     return outcomes.sequence([node for _, _, node in entered])
 
 
 class _Way:
-    """The way of packets in one situation through one table."""
+    """The way of packets in one situation through one table; elements that none of them has are left out."""
 
-    def __init__(self, names: Names, situation: Situation) -> None:
+    def __init__(self, names: Names, situation: Situation, within: Node) -> None:
         self._names = names
+        self._within = within
+        self._values: dict[Field, IntervalSet] = {}
         self._situation = situation
         self._chains: dict[str, Node] = {}
         self._verdicts: dict[Verdict, Node] = {}
@@ -190,7 +211,7 @@ class _Way:
             if values is None:
                 return outcomes.doubted(then)
             inside, outside = (outcomes.NEXT, then) if match.negated else (then, outcomes.NEXT)
-            return outcomes.choose(about, [(values, inside)], outside)
+            return outcomes.choose(about, [(values & self._met(about), inside)], outside)
         answers = {any(holds(element, value) for element in elements) is not match.negated for value in about}
         return outcomes.any_of(then if answer else outcomes.NEXT for answer in answers)
 
@@ -226,15 +247,23 @@ class _Way:
 
     def _field_lookup(self, field: Field, pairs: Sequence[tuple[Element, Verdict]]) -> Node:
         branches: list[tuple[IntervalSet, Node]] = []
+        met = self._met(field)
         for element, verdict in pairs:
             interval = field_interval(element, field)
             if interval is None:
                 return outcomes.ANYTHING
-            branches.append((IntervalSet((interval,)), self._verdict(verdict)))
+            if met.meets(interval):
+                branches.append((IntervalSet((interval,)), self._verdict(verdict)))
         intervals = sorted(values.intervals[0] for values, _ in branches)
         if any(one[1] >= other[0] for one, other in pairwise(intervals)):  # a catch-all: `* : drop`
             return self._joined_lookup((field,), pairs)
         return outcomes.choose(field, branches, outcomes.NEXT)
+
+    def _met(self, field: Field) -> IntervalSet:
+        """The values of a field that the packets asked about have."""
+        if field not in self._values:
+            self._values[field] = values_of(self._within, field)
+        return self._values[field]
 
     def _joined_lookup(self, about: Sequence[One], pairs: Iterable[tuple[Element, Verdict]]) -> Node:
         """What the map has for several fields. Where elements overlap, any of them may be the one found."""

@@ -12,7 +12,7 @@ and not certainly.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
@@ -38,6 +38,7 @@ from ctpolicy.nftables.ruleset import (
     key_types,
     named_types,
 )
+from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.sets import NOTHING
@@ -59,21 +60,38 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
 
 def ruleset_treatment(ruleset: Ruleset) -> Treatment:
     """What tables together do to every packet before conntrack."""
-    protocols = list(_protocols_alike(ruleset))
+    tables = [Names.of(table) for table in ruleset]
+
+    def followed(situation: Situation) -> Node:
+        met = [names for names in tables if is_met(names.table, situation.family)]
+        return hook_outcomes(met, situation)
+
+    return treatment_by_situation(list(protocols_alike(ruleset)), followed)
+
+
+def is_met(table: Table, family: Family) -> bool:
+    """Whether packets of a family meet a table."""
+    return family in _FAMILIES.get(table.family, ())
+
+
+def treatment_by_situation(protocols: Sequence[IntervalSet], treated: Callable[[Situation], Node]) -> Treatment:
+    """What becomes of every packet, put together of what becomes of those in each situation.
+
+    Args:
+        protocols: all of them, in sets of which any stands for the others.
+        treated: what becomes of packets in one situation.
+    """
     by_path = []
     for path in Path:
         by_family = []
         for family in Family:
-            tables = [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())]
-            by_protocol = [
-                (alike, hook_outcomes(tables, Situation(path, family, alike.intervals[0][0]))) for alike in protocols
-            ]
+            by_protocol = [(alike, treated(Situation(path, family, alike.intervals[0][0]))) for alike in protocols]
             by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
         by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
     return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
 
-def _protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
+def protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
     elements: set[Value] = set()
