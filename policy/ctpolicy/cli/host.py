@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ctpolicy.cli.options import read_dump
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
 from ctpolicy.nftables.compile import compile_policy
+from ctpolicy.nftables.foreign import foreign
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
@@ -55,7 +57,8 @@ def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = 
         HostError: the live table cannot be read, or is somebody else's.
     """
     with ThreadPoolExecutor(max_workers=1) as other:
-        live = other.submit(live_table, netns, dump)
+        reading = other.submit(live_ruleset, netns, dump)
         policy = load_files(policies)
         desired = compile_policy(policy)
-        return plan_table(policy, desired, live.result())
+        live = reading.result()
+        return plan_table(policy, desired, find_table(live, TABLE_FAMILY, TABLE_NAME), partial(foreign, live))

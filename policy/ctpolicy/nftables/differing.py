@@ -49,8 +49,6 @@ from ctpolicy.packetspace.universe import FOREST, Field
 MOST_FOLLOWED: Final = 256
 """Pairs of verdicts in one map that are followed into the chains that they lead to; of more, all packets are taken."""
 
-_LEADING: Final = {VerdictKind.JUMP, VerdictKind.GOTO}
-
 
 def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, Treatment]:
     """What two tables do to the packets that they may treat differently; all others, both let through as they come.
@@ -63,7 +61,8 @@ def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, T
 
     def region(situation: Situation) -> Node:
         if situation not in regions:
-            regions[situation] = _Comparison(alignment, situation).hooks()
+            met = {is_met(table, situation.family) for table in (one, other)}
+            regions[situation] = EVERYTHING if len(met) > 1 else _Comparison(alignment, situation).hooks()
         return regions[situation]
 
     def within(table: Table, names: Names) -> Callable[[Situation], Node]:

@@ -109,6 +109,11 @@ def _filled_by_rules(table: Table) -> Iterator[str]:
                             yield name.removeprefix("@")
 
 
+def comes_before_conntrack(hook: BaseHook) -> bool:
+    """Whether a base chain decides about tracking: elsewhere, and later, the kernel takes a `notrack` in silence."""
+    return hook.hook in {"prerouting", "output"} and hook.priority < CONNTRACK_PRIORITY
+
+
 class BaseChain(NamedTuple):
     """A base chain that packets meet before conntrack."""
 
@@ -122,8 +127,8 @@ def base_chains(names: Names, path: Path) -> Iterator[BaseChain]:
     hook = "output" if path is Path.OUT else "prerouting"
     for chain in names.table.chains:
         match chain.hook:
-            case BaseHook(hook=at, priority=priority, policy=policy) if at == hook and priority < CONNTRACK_PRIORITY:
-                yield BaseChain(priority, chain.name, policy == "drop")
+            case BaseHook(hook=at) as base if at == hook and comes_before_conntrack(base):
+                yield BaseChain(base.priority, chain.name, base.policy == "drop")
 
 
 def hook_outcomes(tables: Iterable[Names], situation: Situation, within: Node = EVERYTHING) -> Node:

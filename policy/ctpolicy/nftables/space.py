@@ -18,7 +18,7 @@ from typing import Final
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.nftables.conditions import Situation, holds
-from ctpolicy.nftables.following import Names, hook_outcomes
+from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
     AnonymousSet,
@@ -58,15 +58,18 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
     return ruleset_treatment(ruleset).untracked
 
 
-def ruleset_treatment(ruleset: Ruleset) -> Treatment:
+def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
-    tables = [Names.of(table) for table in ruleset]
+    deciding = [table for table in ruleset if _decides(table)]
+    if not deciding:
+        return Treatment.none()
+    tables = [Names.of(table) for table in deciding]
 
     def followed(situation: Situation) -> Node:
         met = [names for names in tables if is_met(names.table, situation.family)]
         return hook_outcomes(met, situation)
 
-    return treatment_by_situation(list(protocols_alike(ruleset)), followed)
+    return treatment_by_situation(list(protocols_alike(deciding)), followed)
 
 
 def is_met(table: Table, family: Family) -> bool:
@@ -91,7 +94,12 @@ def treatment_by_situation(protocols: Sequence[IntervalSet], treated: Callable[[
     return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
 
-def protocols_alike(ruleset: Ruleset) -> Iterator[IntervalSet]:
+def _decides(table: Table) -> bool:
+    """Whether packets meet the table before conntrack: most tables on a host filter or translate, and come later."""
+    return any(chain.hook and comes_before_conntrack(chain.hook) for chain in table.chains)
+
+
+def protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
     elements: set[Value] = set()

@@ -9,6 +9,7 @@ from ctpolicy.nftables.change import Change, Holder
 from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
 from ctpolicy.nftables.ruleset import Set
 from ctpolicy.plan.plan import EntryChange, Plan
+from ctpolicy.plan.standing import others_json
 from ctpolicy.plan.traffic import shifts_json
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ def plan_json(plan: Plan) -> Json:
         "pending": bool(plan),
         "entries": [_entry_json(entry) for entry in plan.entries],
         "traffic": shifts_json(plan.traffic),
+        "foreign": others_json(plan.others),
         "objects": list(_objects(plan)),
         "transaction": plan.document(),
     }

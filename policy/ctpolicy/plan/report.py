@@ -10,6 +10,7 @@ from ctpolicy.nftables.change import ChainEdit, Change, Holder
 from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
 from ctpolicy.nftables.ruleset import Set
 from ctpolicy.plan.plan import EntryChange, Plan
+from ctpolicy.plan.standing import Others, others_lines
 from ctpolicy.plan.traffic import Traffic, traffic_lines
 
 MOST_LINES: Final = 12
@@ -20,10 +21,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """The plan, line by line; lines of a diff begin with their sign after the indent."""
     if not plan:
         yield "Nothing to do: the live table is what the policy means." if plan.desired else "Nothing to do: no table."
+        yield from _others_lines(plan.others)
         return
     yield "Traffic"
     yield from _entry_lines(plan.entries)
     yield from _packet_lines(plan.traffic)
+    yield from _others_lines(plan.others)
     yield ""
     yield "Rules"
     if plan.change is not None:
@@ -42,6 +45,13 @@ def _packet_lines(traffic: Traffic) -> Iterator[str]:
     if not traffic and not traffic.is_too_large:
         yield "  no packet changes, only rules do"
     yield from (f"  {line}" for line in traffic_lines(traffic))
+
+
+def _others_lines(others: Others) -> Iterator[str]:
+    lines = [f"    {line}" for line in others_lines(others)]
+    if lines:
+        yield "  others' rules leave untracked, whatever the policy says"
+        yield from lines
 
 
 def _change_lines(change: Change) -> Iterator[str]:

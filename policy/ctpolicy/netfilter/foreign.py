@@ -1,0 +1,53 @@
+"""What other people's rules do before conntrack sees a packet, whatever tool they were made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+
+from ctpolicy.netfilter.owners import Owner
+from ctpolicy.netfilter.treatment import Treatment, Untracked
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBypass:
+    """Somebody else's `notrack` rules: those of one chain that belong to one owner.
+
+    Args:
+        place: where they stand, such as `table inet ovn_notrack, chain prerouting`.
+        owner: whose they are; None if nobody known.
+        untracked: what they leave untracked.
+    """
+
+    place: str
+    owner: Owner | None
+    untracked: Untracked
+
+    @property
+    def title(self) -> str:
+        """Where they stand and whose they are: `table inet ovn_notrack, chain output (OpenShift OVN-Kubernetes)`."""
+        return self.place + (f" ({self.owner.name})" if self.owner else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Everything on a host that is not ctpolicy's.
+
+    Args:
+        treatment: what it does to packets; of a packet that it drops it does not matter what ctpolicy says.
+        bypasses: its `notrack` rules, by place and owner.
+    """
+
+    treatment: Treatment
+    bypasses: tuple[ForeignBypass, ...] = ()
+
+    @classmethod
+    def none(cls) -> Foreign:
+        """Of a host where nobody else has rules."""
+        return cls(Treatment.none())
+
+    @classmethod
+    def together(cls, several: Iterable[Foreign]) -> Foreign:
+        """What several tools have made, on one host."""
+        return reduce(lambda one, other: cls(one.treatment & other.treatment, one.bypasses + other.bypasses), several)
