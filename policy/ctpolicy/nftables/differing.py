@@ -41,7 +41,7 @@ from ctpolicy.nftables.ruleset import (
     VerdictLookup,
 )
 from ctpolicy.nftables.sameness import effective
-from ctpolicy.nftables.space import is_met, protocols_alike, treatment_by_situation
+from ctpolicy.nftables.space import is_met, treatment_by_situation
 from ctpolicy.packetspace.diagram import Node, balanced
 from ctpolicy.packetspace.sets import EVERYTHING, NOTHING, difference, intersection, union
 from ctpolicy.packetspace.universe import FOREST, Field
@@ -56,7 +56,6 @@ def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, T
     So whatever other tables do besides, the two treatments differ where the whole tables' differ, and in the same.
     """
     alignment = Alignment(one, other)
-    protocols = list(protocols_alike((one, other)))
     regions: dict[Situation, Node] = {}
 
     def region(situation: Situation) -> Node:
@@ -74,8 +73,8 @@ def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, T
 
         return followed
 
-    before = treatment_by_situation(protocols, within(one, alignment.one.names))
-    return before, treatment_by_situation(protocols, within(other, alignment.other.names))
+    before = treatment_by_situation((one, other), within(one, alignment.one.names))
+    return before, treatment_by_situation((one, other), within(other, alignment.other.names))
 
 
 class _Comparison:

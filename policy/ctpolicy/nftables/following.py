@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -74,12 +74,16 @@ _CHANGED_META: Final = frozenset({"mark", "priority", "nftrace", "pkttype", "sec
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A table whose objects can be found by name. Sets and maps whose elements come and go are not among them."""
+    """A table whose objects can be found by name. Sets and maps whose elements come and go are not among them.
+
+    `settled` keeps what becomes of packets by verdicts that do the same in every situation, once it is known.
+    """
 
     table: Table
     chains: dict[str, Chain]
     sets: dict[str, Set]
     maps: dict[str, VerdictMap]
+    settled: dict[Verdict, Node] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, table: Table) -> Names:
@@ -192,11 +196,23 @@ class _Way:
                 return _unmodelled(text, then)
 
     def _verdict(self, verdict: Verdict) -> Node:
+        settled = self._names.settled.get(verdict)
+        if settled is not None:
+            return settled
         if verdict not in self._verdicts:
             leads = {VerdictKind.JUMP: outcomes.jumped, VerdictKind.GOTO: outcomes.gone_to}.get(verdict.kind)
             plain = _PLAIN.get(verdict.kind, outcomes.ANYTHING)
-            self._verdicts[verdict] = leads(self.chain(verdict.chain or "")) if leads else plain
+            known = self._names.settled if self._is_settled(verdict.chain) else self._verdicts
+            known[verdict] = leads(self.chain(verdict.chain or "")) if leads else plain
+            return known[verdict]
         return self._verdicts[verdict]
+
+    def _is_settled(self, name: str | None) -> bool:
+        """Whether a chain asks nothing, so that it does the same in every situation: an entry's does."""
+        if name is None or name not in self._names.chains:
+            return name is None
+        statements = (statement for rule in self._names.chains[name].rules for statement in rule.statements)
+        return all(isinstance(s, Counter | Notrack) or (isinstance(s, Verdict) and not s.chain) for s in statements)
 
     def _match(self, match: Match, then: Node) -> Node:
         """`then` for packets whose field is in the operand, and the next rule for others."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Treatment, Untracked
-from ctpolicy.nftables.conditions import Situation, holds
+from ctpolicy.nftables.conditions import Situation, asked, holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
@@ -31,7 +31,6 @@ from ctpolicy.nftables.ruleset import (
     Meta,
     Payload,
     Ruleset,
-    Statement,
     Table,
     Value,
     VerdictLookup,
@@ -69,7 +68,7 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
         met = [names for names in tables if is_met(names.table, situation.family)]
         return hook_outcomes(met, situation)
 
-    return treatment_by_situation(list(protocols_alike(deciding)), followed)
+    return treatment_by_situation(deciding, followed)
 
 
 def is_met(table: Table, family: Family) -> bool:
@@ -77,13 +76,25 @@ def is_met(table: Table, family: Family) -> bool:
     return family in _FAMILIES.get(table.family, ())
 
 
-def treatment_by_situation(protocols: Sequence[IntervalSet], treated: Callable[[Situation], Node]) -> Treatment:
+def treatment_by_situation(ruleset: Sequence[Table], followed: Callable[[Situation], Node]) -> Treatment:
     """What becomes of every packet, put together of what becomes of those in each situation.
 
     Args:
-        protocols: all of them, in sets of which any stands for the others.
-        treated: what becomes of packets in one situation.
+        ruleset: the tables that are followed.
+        followed: what becomes of packets in one situation; asked once for those in which no rule asks anything else.
     """
+    protocols = list(_protocols_alike(ruleset))
+    selectors = dict.fromkeys(statement.selector for table in ruleset for statement in _asking(table))
+    known: dict[object, Node] = {}
+
+    def treated(situation: Situation) -> Node:
+        meant = tuple(asked(selector, situation) for selector in selectors)
+        met = tuple(is_met(table, situation.family) for table in ruleset)
+        key = (situation.path is Path.OUT, met, meant)
+        if key not in known:
+            known[key] = followed(situation)
+        return known[key]
+
     by_path = []
     for path in Path:
         by_family = []
@@ -99,14 +110,13 @@ def _decides(table: Table) -> bool:
     return any(chain.hook and comes_before_conntrack(chain.hook) for chain in table.chains)
 
 
-def protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
+def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     """All protocols, in sets that no rule can tell apart."""
     words: set[int | None] = set()
     elements: set[Value] = set()
     for table in ruleset:
-        for statement in _statements(table):
-            if isinstance(statement, Match | VerdictLookup):
-                words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
+        for statement in _asking(table):
+            words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
         for types, keys in _questions(table):
             elements |= _of_protocols(types, keys)
     alike: dict[tuple[object, ...], list[Interval]] = defaultdict(list)
@@ -118,7 +128,7 @@ def protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
 
 def _questions(table: Table) -> Iterator[tuple[Sequence[Datatype], Iterable[Element]]]:
     """What the table compares packets with, and the types of it."""
-    for statement in _statements(table):
+    for statement in _asking(table):
         match statement:
             case Match(selector, AnonymousSet(elements)):
                 yield key_types(selector) or (), elements
@@ -146,5 +156,9 @@ def _fields(statement: Match | VerdictLookup) -> Sequence[Payload | Meta | Fib]:
     return selector.parts if isinstance(selector, Concatenation) else (selector,)
 
 
-def _statements(table: Table) -> Iterator[Statement]:
-    return (statement for chain in table.chains for rule in chain.rules for statement in rule.statements)
+def _asking(table: Table) -> Iterator[Match | VerdictLookup]:
+    for chain in table.chains:
+        for rule in chain.rules:
+            for statement in rule.statements:
+                if isinstance(statement, Match | VerdictLookup):
+                    yield statement
