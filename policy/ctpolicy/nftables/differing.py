@@ -11,7 +11,7 @@ answer about them is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
@@ -27,7 +27,7 @@ from ctpolicy.nftables.conditions import (
     holds,
     membership,
 )
-from ctpolicy.nftables.following import Names, base_chains, hook_outcomes
+from ctpolicy.nftables.following import base_chains, hook_outcomes_within
 from ctpolicy.nftables.ruleset import (
     Element,
     Match,
@@ -40,7 +40,7 @@ from ctpolicy.nftables.ruleset import (
     VerdictKind,
     VerdictLookup,
 )
-from ctpolicy.nftables.sameness import effective
+from ctpolicy.nftables.sameness import Contents, effective
 from ctpolicy.nftables.space import is_met, treatment_by_situation
 from ctpolicy.packetspace.diagram import Node, balanced
 from ctpolicy.packetspace.sets import EVERYTHING, NOTHING, difference, intersection, union
@@ -57,6 +57,7 @@ def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, T
     """
     alignment = Alignment(one, other)
     regions: dict[Situation, Node] = {}
+    same: dict[Situation, dict[Hashable, Node]] = {}
 
     def region(situation: Situation) -> Node:
         if situation not in regions:
@@ -64,17 +65,21 @@ def treatments_where_they_differ(one: Table, other: Table) -> tuple[Treatment, T
             regions[situation] = EVERYTHING if len(met) > 1 else _Comparison(alignment, situation).hooks()
         return regions[situation]
 
-    def within(table: Table, names: Names) -> Callable[[Situation], Node]:
+    def within(contents: Contents) -> Callable[[Situation], Node]:
+        names = contents.names
+
         def followed(situation: Situation) -> Node:
-            noticed = region(situation) if is_met(table, situation.family) else NOTHING
+            noticed = region(situation) if is_met(names.table, situation.family) else NOTHING
             if noticed is NOTHING:
                 return outcomes.NEXT
-            return outcomes.where(noticed, hook_outcomes([names], situation, noticed), outcomes.NEXT)
+            chains = same.setdefault(situation, {})
+            node = hook_outcomes_within(names, situation, noticed, contents.chain, chains)
+            return outcomes.where(noticed, node, outcomes.NEXT)
 
         return followed
 
-    before = treatment_by_situation((one, other), within(one, alignment.one.names))
-    return before, treatment_by_situation((one, other), within(other, alignment.other.names))
+    before = treatment_by_situation((one, other), within(alignment.one))
+    return before, treatment_by_situation((one, other), within(alignment.other))
 
 
 class _Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -135,17 +135,33 @@ def base_chains(names: Names, path: Path) -> Iterator[BaseChain]:
                 yield BaseChain(base.priority, chain.name, base.policy == "drop")
 
 
-def hook_outcomes(tables: Iterable[Names], situation: Situation, within: Node = EVERYTHING) -> Node:
-    """What may become of packets in a situation, once every base chain before conntrack has seen them.
+Identity = Callable[[str], Hashable]
+"""What chains that are the same have in common, by their names."""
+
+
+def hook_outcomes(tables: Iterable[Names], situation: Situation) -> Node:
+    """What may become of packets in a situation, once every base chain before conntrack has seen them."""
+    return _entered(((names, _Way(names, situation, EVERYTHING, str, {})) for names in tables), situation)
+
+
+def hook_outcomes_within(
+    names: Names, situation: Situation, within: Node, identity: Identity, followed: dict[Hashable, Node]
+) -> Node:
+    """The same of one table, and of some packets; of others, what is said may be anything.
 
     Args:
-        tables: that they meet.
+        names: the table.
         situation: of the packets.
-        within: the packets that are asked about; of others, what is said may be anything.
+        within: the packets.
+        identity: of the table's chains.
+        followed: what has become of the same packets in chains, this table's or another's.
     """
+    return _entered([(names, _Way(names, situation, within, identity, followed))], situation)
+
+
+def _entered(ways: Iterable[tuple[Names, _Way]], situation: Situation) -> Node:
     entered: list[tuple[int, str, Node]] = []
-    for names in tables:
-        way = _Way(names, situation, within)
+    for names, way in ways:
         for priority, name, drops in base_chains(names, situation.path):
             node = outcomes.entered(way.chain(name), drops)
             entered.append((priority, name, outcomes.doubted(node) if names.may_sleep else node))
@@ -156,22 +172,26 @@ def hook_outcomes(tables: Iterable[Names], situation: Situation, within: Node = 
 class _Way:
     """The way of packets in one situation through one table; elements that none of them has are left out."""
 
-    def __init__(self, names: Names, situation: Situation, within: Node) -> None:
+    def __init__(
+        self, names: Names, situation: Situation, within: Node, identity: Identity, followed: dict[Hashable, Node]
+    ) -> None:
         self._names = names
         self._within = within
         self._values: dict[Field, IntervalSet] = {}
         self._situation = situation
-        self._chains: dict[str, Node] = {}
+        self._identity = identity
+        self._chains = followed
         self._verdicts: dict[Verdict, Node] = {}
 
     def chain(self, name: str) -> Node:
         """What may become of packets that enter a chain."""
         if name not in self._names.chains:
             return outcomes.ANYTHING  # a dump that was cut
-        if name not in self._chains:
-            self._chains[name] = outcomes.ANYTHING  # for a chain that leads to itself, which the kernel refuses
-            self._chains[name] = outcomes.sequence([self._rule(rule) for rule in self._names.chains[name].rules])
-        return self._chains[name]
+        key = self._identity(name)
+        if key not in self._chains:
+            self._chains[key] = outcomes.ANYTHING  # for a chain that leads to itself, which the kernel refuses
+            self._chains[key] = outcomes.sequence([self._rule(rule) for rule in self._names.chains[name].rules])
+        return self._chains[key]
 
     def _rule(self, rule: Rule) -> Node:
         node = outcomes.NEXT
@@ -203,9 +223,18 @@ class _Way:
             leads = {VerdictKind.JUMP: outcomes.jumped, VerdictKind.GOTO: outcomes.gone_to}.get(verdict.kind)
             plain = _PLAIN.get(verdict.kind, outcomes.ANYTHING)
             known = self._names.settled if self._is_settled(verdict.chain) else self._verdicts
-            known[verdict] = leads(self.chain(verdict.chain or "")) if leads else plain
+            known[verdict] = self._led(leads, verdict) if leads else plain
             return known[verdict]
         return self._verdicts[verdict]
+
+    def _led(self, leads: Callable[[Node], Node], verdict: Verdict) -> Node:
+        chain = verdict.chain or ""
+        if chain not in self._names.chains:
+            return leads(self.chain(chain))
+        key = (verdict.kind, self._identity(chain))
+        if key not in self._chains:
+            self._chains[key] = leads(self.chain(chain))
+        return self._chains[key]
 
     def _is_settled(self, name: str | None) -> bool:
         """Whether a chain asks nothing, so that it does the same in every situation: an entry's does."""
