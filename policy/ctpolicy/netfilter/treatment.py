@@ -22,6 +22,11 @@ class Untracked:
     certainly: PacketSpace
     possibly: PacketSpace
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the rules ask nothing that ctpolicy does not model and that would make a difference."""
+        return self.certainly == self.possibly
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -13,13 +13,13 @@ not followed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
 from ctpolicy.nftables.arrivals import untracks_before_ip
-from ctpolicy.nftables.conditions import Situation, holds
+from ctpolicy.nftables.conditions import Situation, asked, holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
@@ -33,13 +33,13 @@ from ctpolicy.nftables.ruleset import (
     Meta,
     Payload,
     Ruleset,
-    Statement,
     Table,
     Value,
     VerdictLookup,
     key_types,
     named_types,
 )
+from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.packet import Packet
@@ -64,22 +64,48 @@ def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
     ruleset = list(ruleset)
     early = any(map(untracks_before_ip, ruleset))
-    ruleset = [table for table in ruleset if _decides(table)]
-    if not (ruleset or early):
+    deciding = [table for table in ruleset if _decides(table)]
+    if not (deciding or early):
         return Treatment.none()
+    tables = [Names.of(table) for table in deciding]
+
+    def followed(situation: Situation) -> Node:
+        node = hook_outcomes([names for names in tables if is_met(names.table, situation.family)], situation)
+        return outcomes.any_of([node, outcomes.marked(node)]) if early and situation.path is not Path.OUT else node
+
+    return treatment_by_situation(deciding, followed)
+
+
+def is_met(table: Table, family: Family) -> bool:
+    """Whether packets of a family meet a table."""
+    return family in _FAMILIES.get(table.family, ())
+
+
+def treatment_by_situation(ruleset: Sequence[Table], followed: Callable[[Situation], Node]) -> Treatment:
+    """What becomes of every packet, put together of what becomes of those in each situation.
+
+    Args:
+        ruleset: the tables that are followed.
+        followed: what becomes of packets in one situation; asked once for those in which no rule asks anything else.
+    """
     protocols = list(_protocols_alike(ruleset))
+    selectors = dict.fromkeys(statement.selector for table in ruleset for statement in _asking(table))
+    known: dict[object, Node] = {}
+
+    def treated(situation: Situation) -> Node:
+        meant = tuple(asked(selector, situation) for selector in selectors)
+        met = tuple(is_met(table, situation.family) for table in ruleset)
+        key = (situation.path is Path.OUT, met, meant)
+        if key not in known:
+            known[key] = followed(situation)
+        return known[key]
+
     by_path = []
     for path in Path:
         by_family = []
         for family in Family:
-            tables = [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())]
-            by_protocol = [
-                (alike, hook_outcomes(tables, Situation(path, family, alike.intervals[0][0]))) for alike in protocols
-            ]
-            node = outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)
-            if early and path is not Path.OUT:
-                node = outcomes.any_of([node, outcomes.marked(node)])
-            by_family.append((family_set(family), node))
+            by_protocol = [(alike, treated(Situation(path, family, alike.intervals[0][0]))) for alike in protocols]
+            by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
         by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
     return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
 
@@ -103,9 +129,8 @@ def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     words: set[int | None] = set()
     elements: set[Value] = set()
     for table in ruleset:
-        for statement in _statements(table):
-            if isinstance(statement, Match | VerdictLookup):
-                words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
+        for statement in _asking(table):
+            words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
         for types, keys in _questions(table):
             elements |= _of_protocols(types, keys)
     alike: dict[tuple[object, ...], list[Interval]] = defaultdict(list)
@@ -117,7 +142,7 @@ def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
 
 def _questions(table: Table) -> Iterator[tuple[Sequence[Datatype], Iterable[Element]]]:
     """What the table compares packets with, and the types of it."""
-    for statement in _statements(table):
+    for statement in _asking(table):
         match statement:
             case Match(selector, AnonymousSet(elements)):
                 yield key_types(selector) or (), elements
@@ -145,5 +170,9 @@ def _fields(statement: Match | VerdictLookup) -> Sequence[Payload | Meta | Fib]:
     return selector.parts if isinstance(selector, Concatenation) else (selector,)
 
 
-def _statements(table: Table) -> Iterator[Statement]:
-    return (statement for chain in table.chains for rule in chain.rules for statement in rule.statements)
+def _asking(table: Table) -> Iterator[Match | VerdictLookup]:
+    for chain in table.chains:
+        for rule in chain.rules:
+            for statement in rule.statements:
+                if isinstance(statement, Match | VerdictLookup):
+                    yield statement

@@ -17,7 +17,7 @@ from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.transaction import removal, transaction
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.side import MOST_WORK, Side, compare_within, policy_side, table_side
+from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, sides_of_change, table_side
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 from ctpolicy.plan.ways import entry_chains, entry_ways
@@ -101,7 +101,7 @@ def plan_table(policy: Policy, desired: Table, live: Table | None, beside: Besid
     foreign, others = _foreign_within(beside)
     if live == desired:
         return Plan(policy.name, live, desired, None, others=others)
-    traffic = _traffic(live, foreign, partial(policy_side, policy))
+    traffic = _traffic(foreign, partial(sides_of_change, policy, live, desired))
     changes = tuple(_entry_changes(live, desired))
     return Plan(policy.name, live, desired, difference(live, desired), changes, traffic, others)
 
@@ -117,7 +117,8 @@ def plan_removal(live: Table | None, beside: Beside = Foreign.none) -> Plan:
     if live is None:
         return Plan("", None, None, None, others=others)
     gone = tuple(EntryChange(name, role, Turn.REMOVED) for role, name in sorted(entry_chains(live)))
-    return Plan("", live, None, None, gone, _traffic(live, foreign, partial(table_side, None)), others)
+    traffic = _traffic(foreign, lambda beside: (table_side(live, beside), table_side(None, beside)))
+    return Plan("", live, None, None, gone, traffic, others)
 
 
 def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
@@ -130,10 +131,8 @@ def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
         return None, TOO_MANY
 
 
-def _traffic(live: Table | None, foreign: Foreign | None, desired: Callable[[Foreign], Side]) -> Traffic:
-    if foreign is None:
-        return TOO_LARGE
-    return compare_within(lambda: table_side(live, foreign), lambda: desired(foreign))
+def _traffic(foreign: Foreign | None, sides: Callable[[Foreign], tuple[Side, Side]]) -> Traffic:
+    return TOO_LARGE if foreign is None else compare_sides_within(partial(sides, foreign))
 
 
 def refuse_foreign(live: Table | None) -> None:

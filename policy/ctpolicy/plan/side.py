@@ -11,6 +11,7 @@ from ctpolicy.meaning import Meaning
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.netfilter.foreign import Foreign
 from ctpolicy.netfilter.treatment import Treatment, Untracked
+from ctpolicy.nftables.differing import treatments_where_they_differ
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.foreign import foreign
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
@@ -48,6 +49,21 @@ def table_side(table: Table | None, beside: Foreign = NOBODY) -> Side:
     return Side((ruleset_treatment(ours) & beside.treatment).untracked, _with_foreign(_entries(ours), beside))
 
 
+def sides_of_change(policy: Policy, live: Table | None, desired: Table, beside: Foreign = NOBODY) -> tuple[Side, Side]:
+    """Our live table, and a policy that has been compiled to a table, as far as they may differ.
+
+    Elsewhere both sides are what others' rules do: a change is nearly always small, and its tables are not.
+    """
+    if live is None:
+        return table_side(None, beside), policy_side(policy, beside)
+    before, after = ((own & beside.treatment).untracked for own in treatments_where_they_differ(live, desired))
+    meaning = Meaning.of(policy)
+    return (
+        Side(before, _with_foreign(_entries((live,)), beside)),
+        Side(after, _with_foreign(lambda packet: meaning.decide(packet).bypassed_by, beside)),
+    )
+
+
 def ruleset_side(ruleset: Ruleset) -> Side:
     """All the tables of a host together. Packets are named after our entries, and after others' rules."""
     return table_side(find_table(ruleset, TABLE_FAMILY, TABLE_NAME), foreign(ruleset))
@@ -60,9 +76,14 @@ one list of 100,000 prefixes takes 7; 2,000 services and clients mixed, each wit
 
 def compare_within(before: Callable[[], Side], after: Callable[[], Side], most: int = MOST_WORK) -> Traffic:
     """The same as `compare`, or TOO_LARGE if it is more than so much work."""
+    return compare_sides_within(lambda: (before(), after()), most)
+
+
+def compare_sides_within(sides: Callable[[], tuple[Side, Side]], most: int = MOST_WORK) -> Traffic:
+    """The same, of two sides that are found together."""
     try:
         with bounded(most):
-            return compare(before(), after())
+            return compare(*sides())
     except TooLargeError:
         return TOO_LARGE
 
