@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.differing import treatments_where_they_differ
@@ -195,3 +196,13 @@ TAMPERINGS = (
     asleep,
     of_one_family,
 )
+
+
+def test_a_map_that_rules_fill_may_do_anything_to_packets_without_its_field() -> None:
+    """A counterexample that the law above found: the map was taken to concern packets of its family alone."""
+    clients = "".join(f"  - {{name: of-{at}, host-service: tcp/50-60, peers: 10.0.0.{at}}}\n" for at in range(9))
+    table = compile_policy(load_text(f"apiVersion: ctpolicy/v1\nname: found\nbypass:\n{clients}"))
+    for lookup in table.maps:
+        filled = _replaced(table, lookup, replace(lookup, flags=frozenset({"dynamic"})))
+        assert_the_same_difference(filled, table)
+        assert_the_same_difference(table, filled)

@@ -170,11 +170,11 @@ class _Comparison:
     def _lookups(self, one: VerdictLookup | None, other: VerdictLookup | None) -> Node:
         lookup = one or other
         about = asked(lookup.selector, self._situation) if lookup else Absent()
+        pairs = self._alignment.lookups(one, other)
+        if pairs is None:  # asked first: what is followed may do anything then, whether the packet has the field or not
+            return EVERYTHING
         if isinstance(about, Absent):
             return NOTHING
-        pairs = self._alignment.lookups(one, other)
-        if pairs is None:
-            return EVERYTHING
         if len(pairs) > MOST_FOLLOWED:
             return self._keys([element for pair in pairs for element in pair.elements], about)
         return _any(
