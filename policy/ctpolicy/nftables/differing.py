@@ -20,6 +20,7 @@ from ctpolicy.nftables.alignment import Alignment
 from ctpolicy.nftables.conditions import (
     Absent,
     Asked,
+    Known,
     Situation,
     Unanswered,
     asked,
@@ -200,8 +201,8 @@ class _Comparison:
             case Field():
                 values = field_values(elements, about)
                 return EVERYTHING if values is None else FOREST.box({about: values}, EVERYTHING, NOTHING)
-            case tuple():
-                return membership(elements, about).possibly
+            case tuple() | Known():
+                return membership(elements, about if isinstance(about, tuple) else (about,)).possibly
         return EVERYTHING if any(holds(element, value) for element in elements for value in about) else NOTHING
 
     def _accepted(self, match: Match, is_one: bool = True) -> Node:
