@@ -9,6 +9,7 @@ from benchmarks.commands import measure_compile, measure_plan, measure_start
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
 from benchmarks.packet_spaces import measure_spaces
+from benchmarks.plans import measure_plans
 
 REPORT = Path("build/benchmarks.json")
 
@@ -17,6 +18,7 @@ def main() -> int:
     measurements = [
         *measure_start(),
         *measure_plan(),
+        *measure_plans(),
         *measure_compile(),
         *measure_spaces(),
         *measure_ports(),

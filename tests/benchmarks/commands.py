@@ -20,7 +20,7 @@ from kernel.namespace import Namespace
 PLAN_LIMIT: Final = 2.5
 _COMMAND: Final = str(Path(sys.executable).with_name("ctpolicy"))
 _EXAMPLE: Final = EXAMPLES / "openshift-worker.yaml"
-_HEADER: Final = "apiVersion: ctpolicy/v1\nname: measured\n"
+HEADER: Final = "apiVersion: ctpolicy/v1\nname: measured\n"
 
 
 def measure_compile() -> list[Measurement]:
@@ -28,8 +28,8 @@ def measure_compile() -> list[Measurement]:
     group = "compiling, from the files to JSON"
     with tempfile.TemporaryDirectory() as directory:
         policies = {
-            "10,000 entries": _many_entries(Path(directory)),
-            "an address file of 100,000 lines": _many_peers(Path(directory)),
+            "10,000 entries": many_entries(Path(directory)),
+            "an address file of 100,000 lines": many_peers(Path(directory)),
         }
         runs: dict[str, Callable[[], float]] = {}
         for name, policy in policies.items():
@@ -49,8 +49,8 @@ def measure_plan() -> list[Measurement]:
         return [
             # No limit for an example: nft takes 4 ms, and Python alone more than twice that to start.
             *_measure_plan("an example", _EXAMPLE, 9, None),
-            *_measure_plan("10,000 entries", _many_entries(Path(directory)), 4, PLAN_LIMIT),
-            *_measure_plan("100,000 prefixes", _many_peers(Path(directory)), 4, PLAN_LIMIT),
+            *_measure_plan("10,000 entries", many_entries(Path(directory)), 4, PLAN_LIMIT),
+            *_measure_plan("100,000 prefixes", many_peers(Path(directory)), 4, PLAN_LIMIT),
         ]
 
 
@@ -87,21 +87,21 @@ def measure_start() -> list[Measurement]:
     ]
 
 
-def _many_entries(directory: Path) -> Path:
+def many_entries(directory: Path) -> Path:
     """Entries with a port of their own."""
     entries = "".join(f"  - {{name: port-{port}, ports: udp/{port}}}\n" for port in range(10_000, 60_000, 5))
     path = directory / "entries.yaml"
-    path.write_text(f"{_HEADER}bypass:\n{entries}")
+    path.write_text(f"{HEADER}bypass:\n{entries}")
     return path
 
 
-def _many_peers(directory: Path) -> Path:
+def many_peers(directory: Path) -> Path:
     """One overlay whose peers are a file."""
     lines = (f"11.{at >> 11}.{(at >> 3) & 255}.{(at & 7) * 32}/28\n" for at in range(100_000))
     (directory / "nodes.txt").write_text("".join(lines))
     path = directory / "peers.yaml"
     entry = "bypass:\n  - {name: vxlan, overlay: vxlan, peers: nodes}\n"
-    path.write_text(f"{_HEADER}groups:\n  nodes: {{file: nodes.txt}}\n{entry}")
+    path.write_text(f"{HEADER}groups:\n  nodes: {{file: nodes.txt}}\n{entry}")
     return path
 
 

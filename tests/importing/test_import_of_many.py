@@ -72,3 +72,13 @@ def test_few_are_weighed_one_against_the_other() -> None:
     chosen, left = many_services(more, more)
     assert {type(entry) for entry in chosen} == {Forward}
     assert left == PacketSpace.none()
+
+
+def test_a_tracked_network_among_many_services_is_one_track_entry() -> None:
+    read = services(
+        "host-service", MANY, "track:\n  - {name: network, match: {destination: 172.30.0.0/16, both-ways: true}}\n"
+    )
+    found = import_untracked(table_space(compile_policy(read)), "imported")
+    assert found.is_complete
+    assert len(found.policy.bypass) == MANY
+    assert len(found.policy.track) == 1

@@ -57,13 +57,49 @@ def test_notrack_in_prerouting_at_raw_priority_keeps_packets_from_conntrack(host
     assert hits(hosts.there) == 1
 
 
-@pytest.mark.parametrize(("hook", "priority"), [("prerouting", -150), ("input", -300), ("input", 0)])
+@pytest.mark.parametrize(
+    ("hook", "priority"),
+    [("prerouting", -199), ("prerouting", -150), ("input", -300), ("input", 0)],
+)
 def test_notrack_elsewhere_is_accepted_and_does_nothing(hosts: Pair, hook: str, priority: int) -> None:
     hosts.there.load(notrack(hook, priority=priority))
     udp(hosts.here, hosts.there, THERE_V4, 53)
     assert hits(hosts.there) == 1
     assert states(hosts.there)["untracked"] == 0
     assert len(hosts.there.conntrack("-p", "udp")) == 1
+
+
+def test_notrack_beside_conntrack_comes_first_if_it_is_loaded_last(hosts: Pair) -> None:
+    hosts.there.load(notrack("prerouting", priority=-200))
+    udp(hosts.here, hosts.there, THERE_V4, 53)
+    assert states(hosts.there)["untracked"] == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "hook", "untracked"),
+    [
+        ("netdev", "ingress device eth0", 1),
+        ("inet", "ingress device eth0", 1),
+        ("netdev", "egress device eth0", 0),
+        ("bridge", "prerouting", 1),
+        ("bridge", "input", 0),
+        ("arp", "input", 0),
+    ],
+)
+def test_notrack_before_ip_holds_and_elsewhere_outside_ip_does_nothing(
+    hosts: Pair, family: str, hook: str, untracked: int
+) -> None:
+    if family == "bridge":
+        hosts.there.ip(
+            "link add br0 type bridge",
+            "addr flush dev eth0",
+            "link set eth0 master br0",
+            f"addr add {THERE_V4}/24 dev br0",
+        )
+        hosts.there.ip("link set br0 up")
+    hosts.there.load(f"table {family} t {{\n chain c {{\n type filter hook {hook} priority 0;\n notrack\n }}\n}}\n")
+    udp(hosts.here, hosts.there, THERE_V4, 53)
+    assert states(hosts.there)["untracked"] == untracked
 
 
 def test_without_a_user_of_conntrack_there_are_no_entries_at_all(namespace: Namespace) -> None:

@@ -52,6 +52,16 @@ def test_what_comes_after_conntrack_means_nothing() -> None:
     assert not table_space(foreign((Notrack(),), hook="forward")).possibly
 
 
+@pytest.mark.parametrize(("family", "hook"), [("netdev", "ingress"), ("inet", "ingress"), ("bridge", "prerouting")])
+def test_what_is_untracked_before_ip_is_possible_and_never_certain(family: str, hook: str) -> None:
+    space = table_space(foreign((UDP, Notrack()), family=family, hook=hook))
+    assert not space.certainly
+    assert IN in space.possibly
+    assert IN_V6 in space.possibly
+    assert OUT not in space.possibly
+    assert not table_space(foreign((UDP, ACCEPT), family=family, hook=hook)).possibly
+
+
 def test_a_dropped_packet_is_not_untracked() -> None:
     assert not table_space(foreign((Notrack(), Verdict(VerdictKind.DROP)))).possibly
     assert not table_space(foreign((Notrack(),), policy="drop")).possibly
@@ -62,7 +72,8 @@ def test_an_ip_table_is_about_ipv4() -> None:
     space = table_space(foreign((UDP, Notrack()), family="ip")).certainly
     assert IN in space
     assert IN_V6 not in space
-    assert not table_space(foreign((Notrack(),), family="bridge")).possibly
+    assert not table_space(foreign((Notrack(),), family="bridge", hook="input")).possibly
+    assert not table_space(foreign((Notrack(),), family="arp", hook="input")).possibly
 
 
 def test_a_table_after_another_sees_what_that_accepted_and_not_what_it_dropped() -> None:

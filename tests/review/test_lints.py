@@ -8,7 +8,8 @@ import pytest
 
 from ctpolicy.cli.main import run
 from ctpolicy.meaning import decide
-from ctpolicy.review.lints import Finding, Severity, lints
+from ctpolicy.review.finding import Finding, Severity
+from ctpolicy.review.lints import lints
 from policies import policy
 
 
@@ -46,7 +47,7 @@ WITHOUT = {
 )
 def test_a_policy_that_has_it_is_told_with_a_witness(code: str, entries: str, name: str) -> None:
     (finding,) = of(code, entries)
-    assert finding.entry == name
+    assert finding.about == name
     assert finding.witness is not None
     stays_tracked = code in {"CT002", "CT003", "CT006"}
     assert decide(policy(entries), finding.witness).untracked is not stays_tracked
@@ -59,7 +60,7 @@ def test_a_policy_that_has_it_not_is_not_told(code: str, entries: str) -> None:
 
 def test_of_two_that_are_the_same_one_is_told() -> None:
     twins = "bypass:\n  - {name: one, host-service: tcp/80}\n  - {name: two, host-service: tcp/80}\n"
-    assert [finding.entry for finding in of("CT001", twins)] == ["two"]
+    assert [finding.about for finding in of("CT001", twins)] == ["two"]
 
 
 def test_halves_in_two_entries_are_whole() -> None:

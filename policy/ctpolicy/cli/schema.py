@@ -5,14 +5,18 @@ from __future__ import annotations
 import click
 
 from ctpolicy.cli.output import print_json
-from ctpolicy.language.schema import policy_schema
+from ctpolicy.language.schema import SCHEMAS, shipped_schema
 
 
 @click.command("schema")
-def command() -> None:
-    """Print the JSON Schema of policies.
+@click.argument("name", metavar="[NAME]", type=click.Choice(SCHEMAS), default="policy")
+def command(name: str) -> None:
+    """Print a JSON Schema: that of policies, or of what a command prints with --json.
+
+    NAME is policy (the default), plan, diff, explain, status, lint, or diagnostics, which is what validate prints.
 
     \b
       ctpolicy schema > policy-v1.schema.json
+      ctpolicy schema lint
     """
-    print_json(policy_schema())
+    print_json(shipped_schema(name))

@@ -20,6 +20,7 @@ from ctpolicy.importing.candidates import MOST_PROTOCOLS, matches
 from ctpolicy.importing.choosing import BOXES_A_ROUND, choose
 from ctpolicy.importing.exceptions import Exceptions, exceptions_of
 from ctpolicy.importing.holes import holes_filled
+from ctpolicy.importing.many import MANY
 from ctpolicy.importing.merging import merge_alike
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import policy_text
@@ -29,6 +30,7 @@ from ctpolicy.language.protection import DEFAULT, uncovered
 from ctpolicy.meaning_space import bypass_space, entries_space
 from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import Field, family_set
 
 ACKNOWLEDGED: Final = "was bypassed on the host when it was imported"
 
@@ -98,15 +100,18 @@ def _entries(space: PacketSpace) -> tuple[list[Entry], list[Entry]]:
 
 def _solved(space: PacketSpace, exceptions: Exceptions, beginning: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     """Bypass and track entries for a set; the first of those that bypass are given."""
-    kept_tracked = PacketSpace.of_boxes(exceptions.boxes())
-    left = space - entries_space(beginning)
-    bypass = beginning + choose(left, space | kept_tracked, widely=True, narrow=exceptions.left_out)
-    track, beyond = _tracks(bypass, space, kept_tracked)
+    allowed = space | PacketSpace.of_boxes(exceptions.boxes())
+    bypass = beginning + choose(space - entries_space(beginning), allowed, widely=True, narrow=exceptions.left_out)
+    track, beyond = _tracks(bypass, space, exceptions)
     if beyond:
         bypass = [entry for entry in bypass if not entries_space([entry]) & beyond]
-        track, _ = _tracks(bypass, space, kept_tracked)
-    bypass, holes = holes_filled(bypass, space)
-    return merge_alike(bypass), merge_alike(track + holes)
+        track, _ = _tracks(bypass, space, exceptions)
+    filled, holes = holes_filled(bypass, space)
+    if not holes:
+        return merge_alike(bypass), merge_alike(track)
+    anew, beyond = _tracks(filled, space, exceptions)
+    fewer = not beyond and len(anew) < len(track) + len(holes)
+    return merge_alike(filled), merge_alike(anew if fewer else track + holes)
 
 
 def _meant(entries: tuple[list[Entry], list[Entry]]) -> PacketSpace:
@@ -129,11 +134,20 @@ def _of_any_protocol(space: PacketSpace, allowed: PacketSpace) -> list[Entry]:
     return chosen
 
 
-def _tracks(bypass: Sequence[Entry], space: PacketSpace, kept_tracked: PacketSpace) -> tuple[list[Entry], PacketSpace]:
+def _tracks(bypass: Sequence[Entry], space: PacketSpace, exceptions: Exceptions) -> tuple[list[Entry], PacketSpace]:
     """Track entries for what the bypass entries hold and the space does not, and what they could not hold of it."""
     extra = entries_space(bypass) - space
-    track = choose(extra, extra | kept_tracked, widely=False, harmless=~space)
+    track = _tracked_networks(exceptions) if extra and len(bypass) >= MANY else []
+    left = extra - entries_space(track)
+    kept_tracked = PacketSpace.of_boxes(exceptions.boxes())
+    track += choose(left, extra | kept_tracked, widely=False, harmless=~space)
     return track, extra - entries_space(track)
+
+
+def _tracked_networks(exceptions: Exceptions) -> list[Entry]:
+    """A match for the addresses that nobody has. Among many services, each would have a track entry of its own."""
+    boxes = ({Field.FAMILY: family_set(f), Field.DESTINATION: values} for f, values in exceptions.addresses.items())
+    return [entry for box in boxes if box[Field.DESTINATION] for entry in matches(box, both_ways=True)]
 
 
 def _acknowledged(entries: Iterable[Entry]) -> list[Entry]:

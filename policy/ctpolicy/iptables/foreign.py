@@ -19,9 +19,9 @@ _Place = tuple[str, Owner | None]
 """A chain's name, and whose rules."""
 
 
-def foreign(tables: RawTables, variant: Variant) -> Foreign:
-    """What all rules but ours do."""
-    others = without_ours(tables)
+def foreign(tables: RawTables, variant: Variant, with_ours: bool = False) -> Foreign:
+    """What all rules but ours do; with ours, where they are another backend's to whoever asks."""
+    others = tables if with_ours else without_ours(tables)
     return Foreign(raw_treatment(others), tuple(foreign_bypasses(others, variant)))
 
 

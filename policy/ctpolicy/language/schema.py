@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-FILE: Final = "policy-v1.schema.json"
+SCHEMAS: Final = ("policy", "plan", "diff", "explain", "status", "diagnostics", "lint")
+"""What is shipped: the schema of policies, and those of what commands print with `--json`."""
 
 
 def policy_schema() -> Schema:
     """The JSON Schema (2020-12) of the policy language, as it is shipped."""
-    schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", FILE).read_text("utf-8"))
+    return shipped_schema("policy")
+
+
+def shipped_schema(name: str) -> Schema:
+    """A JSON Schema (2020-12) by its name, one of SCHEMAS."""
+    schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", f"{name}-v1.schema.json").read_text("utf-8"))
     return schema
 
 

@@ -119,6 +119,9 @@ class Backend(Protocol[Own]):
     def treatment(self, own: Own | None) -> Treatment:
         """What it does to packets."""
 
+    def differing(self, live: Own, desired: Own) -> tuple[Treatment, Treatment]:
+        """What each does to packets, but where both provably do the same neither need do anything."""
+
     def deciding(self, own: Own | None) -> Names:
         """The entries that leave packets untracked."""
 

@@ -22,6 +22,11 @@ class Untracked:
     certainly: PacketSpace
     possibly: PacketSpace
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the rules ask nothing that ctpolicy does not model and that would make a difference."""
+        return self.certainly == self.possibly
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -72,3 +77,8 @@ class Treatment:
         certainly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_certainly_untracked))
         possibly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_possibly_untracked))
         return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
+
+    @property
+    def tracked(self) -> PacketSpace:
+        """What goes on to conntrack, whatever rules ask that ctpolicy does not model."""
+        return PacketSpace.of_diagram(FOREST.map_leaves(self.root, lambda found: int(found == outcomes.TRACKED)))

@@ -12,6 +12,7 @@ from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.nftables import evaluate
 from ctpolicy.nftables.change import difference, is_ours
 from ctpolicy.nftables.compile import compile_policy
+from ctpolicy.nftables.differing import treatments_where_they_differ
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.faults import faults
 from ctpolicy.nftables.objects import changed_objects
@@ -49,6 +50,10 @@ class NftablesBackend:
     def treatment(self, own: Table | None) -> Treatment:
         """What the table does to packets."""
         return ruleset_treatment(() if own is None else (own,))
+
+    def differing(self, live: Table, desired: Table) -> tuple[Treatment, Treatment]:
+        """What each does where they may differ."""
+        return treatments_where_they_differ(live, desired)
 
     def deciding(self, own: Table | None) -> Names:
         """The entry of ours that leaves a packet untracked."""

@@ -16,9 +16,9 @@ _Place = tuple[str, Owner | None]
 """A chain's name, and whose rules."""
 
 
-def foreign(ruleset: Ruleset) -> Foreign:
-    """What all tables but ours do."""
-    others = tuple(table for table in ruleset if (table.family, table.name) != (TABLE_FAMILY, TABLE_NAME))
+def foreign(ruleset: Ruleset, with_ours: bool = False) -> Foreign:
+    """What all tables but ours do; with ours, where it is another backend's to whoever asks."""
+    others = tuple(table for table in ruleset if with_ours or (table.family, table.name) != (TABLE_FAMILY, TABLE_NAME))
     return Foreign(ruleset_treatment(others), tuple(bypass for table in others for bypass in foreign_bypasses(table)))
 
 

@@ -52,7 +52,11 @@ class Libnftables:
             HostError: they cannot be read.
             DeadlineError: no answer in time.
         """
-        return read_text(self._call("ruleset", ""))
+        return read_text(self.listing())
+
+    def listing(self) -> str:
+        """All tables as `nft -j list ruleset` prints them; raises as read_ruleset does."""
+        return self._call("ruleset", "")
 
     def change(self, live: Table | None, desired: Table | None) -> None:
         """Make the one into the other in one transaction; see netfilter.backend.Host."""

@@ -6,18 +6,21 @@ ones, so that a map is one node. Protocols that no rule tells apart are followed
 
 Only what decides about tracking is followed: base chains of prerouting and output that come before conntrack. Where a
 rule asks what ctpolicy does not model (a mark, a rate), both ways are followed: such packets are possibly untracked,
-and not certainly.
+and not certainly. So are all that come in where a rule says `notrack` at ingress or in a bridge's prerouting, which are
+not followed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.situations import Situation, treatment_of
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
-from ctpolicy.nftables.conditions import holds
+from ctpolicy.nftables.arrivals import untracks_before_ip
+from ctpolicy.nftables.conditions import asked, holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
@@ -31,19 +34,19 @@ from ctpolicy.nftables.ruleset import (
     Meta,
     Payload,
     Ruleset,
-    Statement,
     Table,
     Value,
     VerdictLookup,
     key_types,
     named_types,
 )
-from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, protocol_number
+from ctpolicy.packetspace.diagram import Node
+from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.packet import Packet
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
-"""The families of the packets that tables of a family meet; others (bridge, arp, netdev) never meet conntrack."""
+"""The families of the packets that tables of a family meet in prerouting and output."""
 
 
 def table_space(table: Table) -> Untracked:
@@ -58,19 +61,53 @@ def ruleset_space(ruleset: Ruleset) -> Untracked:
 
 def ruleset_treatment(ruleset: Iterable[Table]) -> Treatment:
     """What tables together do to every packet before conntrack."""
-    ruleset = [table for table in ruleset if _decides(table)]
-    if not ruleset:
+    ruleset = list(ruleset)
+    early = any(map(untracks_before_ip, ruleset))
+    deciding = [table for table in ruleset if _decides(table)]
+    if not (deciding or early):
         return Treatment.none()
-    met = {
-        family: [Names.of(table) for table in ruleset if family in _FAMILIES.get(table.family, ())] for family in Family
-    }
-    return treatment_of(_protocols_alike(ruleset), lambda situation: hook_outcomes(met[situation.family], situation))
+    tables = [Names.of(table) for table in deciding]
+
+    def followed(situation: Situation) -> Node:
+        node = hook_outcomes([names for names in tables if is_met(names.table, situation.family)], situation)
+        return outcomes.any_of([node, outcomes.marked(node)]) if early and situation.path is not Path.OUT else node
+
+    return treatment_by_situation(deciding, followed)
+
+
+def is_met(table: Table, family: Family) -> bool:
+    """Whether packets of a family meet a table."""
+    return family in _FAMILIES.get(table.family, ())
+
+
+def treatment_by_situation(ruleset: Sequence[Table], followed: Callable[[Situation], Node]) -> Treatment:
+    """What becomes of every packet, put together of what becomes of those in each situation.
+
+    Args:
+        ruleset: the tables that are followed.
+        followed: what becomes of packets in one situation; asked once for those in which no rule asks anything else.
+    """
+    selectors = dict.fromkeys(statement.selector for table in ruleset for statement in _asking(table))
+    known: dict[object, Node] = {}
+
+    def treated(situation: Situation) -> Node:
+        meant = tuple(asked(selector, situation) for selector in selectors)
+        met = tuple(is_met(table, situation.family) for table in ruleset)
+        key = (situation.path is Path.OUT, met, meant)
+        if key not in known:
+            known[key] = followed(situation)
+        return known[key]
+
+    return treatment_of(_protocols_alike(ruleset), treated)
 
 
 def packet_outcome(table: Table, packet: Packet) -> Outcome:
     """What one table alone does with one packet: the same as its space says, at a cost that is linear in the rules."""
     tables = [Names.of(table)] if packet.family in _FAMILIES.get(table.family, ()) else []
-    return Outcome(hook_outcomes(tables, Situation.of(packet)).value)
+    node = hook_outcomes(tables, Situation.of(packet))
+    if packet.path is not Path.OUT and untracks_before_ip(table):
+        node = outcomes.any_of([node, outcomes.marked(node)])
+    return Outcome(node.value)
 
 
 def _decides(table: Table) -> bool:
@@ -83,9 +120,8 @@ def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
     words: set[int | None] = set()
     elements: set[Value] = set()
     for table in ruleset:
-        for statement in _statements(table):
-            if isinstance(statement, Match | VerdictLookup):
-                words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
+        for statement in _asking(table):
+            words |= {protocol_number(part.protocol) for part in _fields(statement) if isinstance(part, Payload)}
         for types, keys in _questions(table):
             elements |= _of_protocols(types, keys)
     alike: dict[tuple[object, ...], list[Interval]] = defaultdict(list)
@@ -97,7 +133,7 @@ def _protocols_alike(ruleset: Iterable[Table]) -> Iterator[IntervalSet]:
 
 def _questions(table: Table) -> Iterator[tuple[Sequence[Datatype], Iterable[Element]]]:
     """What the table compares packets with, and the types of it."""
-    for statement in _statements(table):
+    for statement in _asking(table):
         match statement:
             case Match(selector, AnonymousSet(elements)):
                 yield key_types(selector) or (), elements
@@ -125,5 +161,9 @@ def _fields(statement: Match | VerdictLookup) -> Sequence[Payload | Meta | Fib]:
     return selector.parts if isinstance(selector, Concatenation) else (selector,)
 
 
-def _statements(table: Table) -> Iterator[Statement]:
-    return (statement for chain in table.chains for rule in chain.rules for statement in rule.statements)
+def _asking(table: Table) -> Iterator[Match | VerdictLookup]:
+    for chain in table.chains:
+        for rule in chain.rules:
+            for statement in rule.statements:
+                if isinstance(statement, Match | VerdictLookup):
+                    yield statement

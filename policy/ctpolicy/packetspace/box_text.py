@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -43,7 +43,7 @@ def _of(box: Box) -> Family:
 def _protocols(box: Box) -> str:
     if Field.PROTOCOL not in box:
         return "any"
-    return _list(_range(protocol_name(first), protocol_name(last)) for first, last in box[Field.PROTOCOL])
+    return _list(box[Field.PROTOCOL], lambda ends: _range(protocol_name(ends[0]), protocol_name(ends[1])))
 
 
 def _end(box: Box, address: Field, port: Field) -> str:
@@ -62,8 +62,8 @@ def _shorter(values: IntervalSet, bits: int, text: Callable[[Interval], str]) ->
     """The values of a field, or those that are not among them if they are fewer to tell."""
     others = values.complement(bits)
     if others and len(others) < len(values):
-        return f"not {_list(map(text, others))}"
-    return _list(map(text, values))
+        return f"not {_list(others, text)}"
+    return _list(values, text)
 
 
 def _address(interval: Interval, family: Family) -> str:
@@ -78,8 +78,8 @@ def _interfaces(values: IntervalSet) -> str:
     """Names and patterns, or all but these; the bytes in hexadecimal for what is neither."""
     others = values.complement(INTERFACE_BITS)
     if 0 in values and all(interval_pattern(interval) for interval in others):
-        return f"not {_list(interval_pattern(interval) or '' for interval in others)}"
-    return _list(_interface(interval) for interval in values)
+        return f"not {_list(others, _interface)}"
+    return _list(values, _interface)
 
 
 def _interface(interval: Interval) -> str:
@@ -92,8 +92,9 @@ def _range(first: str, last: str) -> str:
     return first if first == last else f"{first}-{last}"
 
 
-def _list(texts: Iterable[str]) -> str:
-    given = list(texts)
-    if len(given) <= MOST_SHOWN:
-        return ",".join(given)
-    return ",".join([*given[: MOST_SHOWN - 1], f"... {len(given) - MOST_SHOWN + 1:,} more"])
+def _list(values: IntervalSet, text: Callable[[Interval], str]) -> str:
+    """The first few in words: of 100,000 only those that are shown are put into words."""
+    if len(values) <= MOST_SHOWN:
+        return ",".join(map(text, values))
+    shown = map(text, values.intervals[: MOST_SHOWN - 1])
+    return ",".join([*shown, f"... {len(values) - MOST_SHOWN + 1:,} more"])

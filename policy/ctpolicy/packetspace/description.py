@@ -15,7 +15,7 @@ field then keeps the values that a packet of the box can have: the box says noth
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,15 +113,13 @@ class _Widening:
         return self._values[node]
 
     def _at(self, node: Node) -> IntervalSet:
-        firsts = (0, *(end + 1 for end in node.ends))
-        found = zip(firsts, node.ends, node.children, strict=False)
-        return IntervalSet.of((first, end) for first, end, child in found if self._is_inside(child))
+        return _leading_to(node, {child for child in set(node.children) if self._is_inside(child)})
 
     def _above(self, node: Node) -> IntervalSet:
         """What all the branches have in common: what none of them leaves out, so that many are joined at once."""
         bits = FOREST.largest[self._field].bit_length()
         left_out: list[Interval] = []
-        for child in dict.fromkeys(_met(node, self._box[node.level])):
+        for child in _met(node, self._box[node.level]):
             values = self.values(child)
             if not values:
                 return _NONE
@@ -136,16 +134,28 @@ class _Widening:
         return self._inside[node]
 
 
-def _met(node: Node, values: IntervalSet) -> Iterator[Node]:
-    """Where a node leads for any of these values, each branch once."""
-    after = 0
+def _met(node: Node, values: IntervalSet) -> Iterable[Node]:
+    """Where a node leads for any of these values, each child once."""
+    found: dict[Node, None] = {}
+    at = 0
     for first, last in values:
-        for at in range(bisect_left(node.ends, first), len(node.ends)):
-            if at >= after:
-                yield node.children[at]
-                after = at + 1
-            if node.ends[at] >= last:
-                break
+        at = bisect_left(node.ends, first, at)
+        found[node.children[at]] = None
+        while node.ends[at] < last:
+            at += 1
+            found[node.children[at]] = None
+    return found
+
+
+def _leading_to(node: Node, children: Set[Node]) -> IntervalSet:
+    """The values for which a node leads to one of these children."""
+    found: list[Interval] = []
+    first = 0
+    for end, child in zip(node.ends, node.children, strict=True):
+        if child in children:
+            found.append((first, end))
+        first = end + 1
+    return IntervalSet.of(found)
 
 
 def values_of(root: Node, field: Field) -> IntervalSet:
@@ -165,12 +175,10 @@ def _shadow(root: Node, box: Sequence[IntervalSet], field: Field) -> IntervalSet
         return known[node]
 
     def met(node: Node) -> Iterator[Interval]:
-        for child in dict.fromkeys(_met(node, box[node.level])):
+        for child in _met(node, box[node.level]):
             yield from walk(child)
 
     def at(node: Node) -> IntervalSet:
-        firsts = (0, *(end + 1 for end in node.ends))
-        found = zip(firsts, node.ends, node.children, strict=False)
-        return IntervalSet.of((first, end) for first, end, child in found if walk(child))
+        return _leading_to(node, {child for child in set(node.children) if walk(child)})
 
     return walk(root)

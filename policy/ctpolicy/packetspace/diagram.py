@@ -76,6 +76,10 @@ Operation = Callable[[Node, Node], "Node | None"]
 """The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
 told at a glance; else None."""
 
+_Walk = Callable[[Node, Node], Node]
+_Known = dict[tuple[Node, Node], Node]
+"""The results of one walk, pair by pair."""
+
 
 class Forest:
     """All the functions of one list of fields.
@@ -108,18 +112,24 @@ class Forest:
         largest value."""
         kept_ends: list[int] = []
         kept: list[Node] = []
+        last: Node | None = None
         for end, child in zip(ends, children, strict=True):
-            if kept and kept[-1] is child:
+            if child is last:
                 kept_ends[-1] = end
             else:
                 kept_ends.append(end)
                 kept.append(child)
-        if len(kept) == 1:
-            return kept[0]
-        self._work_left -= len(kept)
+                last = child
+        return self._only(level, kept_ends, kept)
+
+    def _only(self, level: int, ends: list[int], children: list[Node]) -> Node:
+        """The one node of these intervals, of which no neighbours lead to the same."""
+        if len(children) == 1:
+            return children[0]
+        self._work_left -= len(children)
         if self._work_left < 0:
             raise TooLargeError
-        key = (level, tuple(kept_ends), tuple(kept))
+        key = (level, tuple(ends), tuple(children))
         found = self._nodes.get(key)
         if found is None:
             found = Node(*key, 0)
@@ -152,34 +162,54 @@ class Forest:
 
     def apply(self, operation: Operation, one: Node, other: Node) -> Node:
         """The function whose value at every point is the operation's on the two values there."""
-        known: dict[tuple[Node, Node], Node] = {}
+        known: _Known = {}
 
         def walk(one: Node, other: Node) -> Node:
             found = operation(one, other)
-            if found is not None:
-                return found
-            found = known.get((one, other))
             if found is None:
-                found = known[one, other] = self._step(walk, one, other)
+                found = self._step(walk, known, one, other)
+            known[one, other] = found
             return found
 
         return walk(one, other)
 
-    def _step(self, walk: Callable[[Node, Node], Node], one: Node, other: Node) -> Node:
+    def _step(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
+        # Long lists lead to few different nodes, so most pairs are known: asking here first saves two calls for each.
         if one.level < other.level:
-            return self.node(one.level, one.ends, [walk(child, other) for child in one.children])
+            mine = [known.get((child, other)) or walk(child, other) for child in one.children]
+            return self.node(one.level, one.ends, mine)
         if other.level < one.level:
-            return self.node(other.level, other.ends, [walk(one, child) for child in other.children])
+            theirs = [known.get((one, child)) or walk(one, child) for child in other.children]
+            return self.node(other.level, other.ends, theirs)
+        return self._merged(walk, known, one, other)
+
+    def _merged(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
+        """Two nodes of one level, as two sorted lists are merged."""
         ends: list[int] = []
         children: list[Node] = []
-        mine, theirs = 0, 0
-        while mine < len(one.ends):
-            end, other_end = one.ends[mine], other.ends[theirs]
-            children.append(walk(one.children[mine], other.children[theirs]))
-            ends.append(min(end, other_end))
-            mine += end <= other_end
-            theirs += other_end <= end
-        return self.node(one.level, ends, children)
+        last: Node | None = None
+        one_ends, one_children, other_ends, other_children = one.ends, one.children, other.ends, other.children
+        largest = one_ends[-1]
+        at, other_at, end = 0, 0, -1
+        while end < largest:
+            my_end, their_end = one_ends[at], other_ends[other_at]
+            pair = (one_children[at], other_children[other_at])
+            child = known.get(pair) or walk(*pair)
+            if my_end <= their_end:
+                end = my_end
+                at += 1
+                if my_end == their_end:
+                    other_at += 1
+            else:
+                end = their_end
+                other_at += 1
+            if child is last:
+                ends[-1] = end
+            else:
+                ends.append(end)
+                children.append(child)
+                last = child
+        return self._only(one.level, ends, children)
 
     def map_leaves(self, root: Node, values: Callable[[int], int]) -> Node:
         """The function with every value put through another."""

@@ -58,6 +58,11 @@ class IntervalSet:
         at = bisect_right(self.intervals, value, key=lambda interval: interval[0])
         return at > 0 and value <= self.intervals[at - 1][1]
 
+    def meets(self, interval: Interval) -> bool:
+        """Whether the set has a value in an interval."""
+        at = bisect_right(self.intervals, interval[1], key=lambda own: own[0])
+        return at > 0 and interval[0] <= self.intervals[at - 1][1]
+
     def __or__(self, other: IntervalSet) -> IntervalSet:
         return IntervalSet.of(self.intervals + other.intervals)
 

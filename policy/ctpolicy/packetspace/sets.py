@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from math import prod
 from typing import Final, TypeVar
@@ -48,6 +48,25 @@ def _first_alone(one: Node, other: Node) -> Node | None:
     if one is other or one is NOTHING or other is EVERYTHING:
         return NOTHING
     return one if other is NOTHING else None
+
+
+def projection(forest: Forest, root: Node, levels: Container[int]) -> Node:
+    """The points that have a point of the set like them but for these fields."""
+    known: dict[Node, Node] = {}
+
+    def walk(node: Node) -> Node:
+        if node.level == LEAF:
+            return node
+        if node not in known:
+            below = list(map(walk, node.children))
+            if node.level in levels:
+                distinct = list(dict.fromkeys(below))
+                known[node] = balanced(lambda one, other: union(forest, one, other), distinct, NOTHING)
+            else:
+                known[node] = forest.node(node.level, node.ends, below)
+        return known[node]
+
+    return walk(root)
 
 
 def count(forest: Forest, root: Node) -> int:

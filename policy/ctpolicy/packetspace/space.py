@@ -108,6 +108,11 @@ class PacketSpace:
         """The set in boxes that have nothing in common, as its diagram has them; None if they are more than so many."""
         return branches(self.root, limit)
 
+    def moved(self, to: Box) -> PacketSpace:
+        """The packets that have the values of a box in its fields, and those of a packet of the set in all others."""
+        fields = PacketSpace.of_boxes([to])
+        return PacketSpace(sets.intersection(FOREST, sets.projection(FOREST, self.root, set(to)), fields.root))
+
     def values(self, field: Field) -> IntervalSet:
         """The values of a field that packets of the set have."""
         return values_of(self.root, field)

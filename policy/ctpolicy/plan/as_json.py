@@ -20,6 +20,7 @@ def plan_json(plan: Plan[Any]) -> Json:
         "entries": [_entry_json(entry) for entry in plan.entries],
         "traffic": shifts_json(plan.traffic),
         "foreign": others_json(plan.others),
+        "notes": list(plan.notes),
         "objects": [_object_json(changed) for changed in plan.backend.objects(plan.live, plan.desired)] if plan else [],
         "transaction": plan.document(),
     }

@@ -12,7 +12,7 @@ from ctpolicy.netfilter.backend import Backend, Json, Turn
 from ctpolicy.netfilter.foreign import Foreign
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.side import MOST_WORK, Side, compare_within, own_side, policy_side
+from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, own_side, sides_of_change
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 
@@ -46,6 +46,7 @@ class Plan(Generic[Own]):
         entries: what becomes of the entries, by name.
         traffic: what becomes of packets.
         others: what other people's rules bypass, with this plan or without.
+        notes: what else there is to know about the host, line by line.
     """
 
     backend: Backend[Own]
@@ -55,6 +56,7 @@ class Plan(Generic[Own]):
     entries: tuple[EntryChange, ...] = ()
     traffic: Traffic = NO_CHANGE
     others: Others = NO_OTHERS
+    notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.live != self.desired
@@ -89,7 +91,7 @@ def plan_compiled(
     foreign, others = _foreign_within(beside)
     if live == desired:
         return Plan(backend, policy.name, live, desired, others=others)
-    traffic = _traffic(backend, live, foreign, partial(policy_side, policy))
+    traffic = _traffic(foreign, partial(sides_of_change, backend, policy, live, desired))
     changes = tuple(_entry_changes(backend, live, desired))
     return Plan(backend, policy.name, live, desired, changes, traffic, others)
 
@@ -105,7 +107,7 @@ def plan_removal(backend: Backend[Own], live: Own | None, beside: Beside = Forei
     if live is None:
         return Plan(backend, "", None, None, others=others)
     gone = tuple(_entry_changes(backend, live, None))
-    traffic = _traffic(backend, live, foreign, partial(own_side, backend, None))
+    traffic = _traffic(foreign, lambda beside: (own_side(backend, live, beside), own_side(backend, None, beside)))
     return Plan(backend, "", live, None, gone, traffic, others)
 
 
@@ -119,12 +121,8 @@ def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
         return None, TOO_MANY
 
 
-def _traffic(
-    backend: Backend[Own], live: Own | None, foreign: Foreign | None, desired: Callable[[Foreign], Side]
-) -> Traffic:
-    if foreign is None:
-        return TOO_LARGE
-    return compare_within(lambda: own_side(backend, live, foreign), lambda: desired(foreign))
+def _traffic(foreign: Foreign | None, sides: Callable[[Foreign], tuple[Side, Side]]) -> Traffic:
+    return TOO_LARGE if foreign is None else compare_sides_within(partial(sides, foreign))
 
 
 def _entry_changes(backend: Backend[Own], live: Own | None, desired: Own | None) -> Iterator[EntryChange]:

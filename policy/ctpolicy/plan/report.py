@@ -21,6 +21,7 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     if not plan:
         yield "Nothing to do: " + ("what is live is what the policy means." if plan.desired else "nothing is there.")
         yield from _others_lines(plan.others)
+        yield from plan.notes
         return
     yield "Traffic"
     yield from _entry_lines(plan.entries)
@@ -29,6 +30,9 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     yield ""
     yield "Rules"
     yield from _object_lines(list(plan.backend.objects(plan.live, plan.desired)))
+    if plan.notes:
+        yield ""
+        yield from plan.notes
 
 
 def _entry_lines(entries: tuple[EntryChange, ...]) -> Iterator[str]:

@@ -47,11 +47,33 @@ def own_side(backend: Backend[Own], own: Own | None, beside: Foreign = NOBODY) -
     return Side(untracked, _with_foreign(backend.deciding(own), beside))
 
 
+def sides_of_change(
+    backend: Backend[Own], policy: Policy, live: Own | None, desired: Own, beside: Foreign = NOBODY
+) -> tuple[Side, Side]:
+    """What is live of ours, and a policy that has been compiled, as far as they may differ.
+
+    Elsewhere both sides are what others' rules do: a change is nearly always small, and what it changes is not.
+    """
+    if live is None:
+        return own_side(backend, None, beside), policy_side(policy, beside)
+    before, after = ((own & beside.treatment).untracked for own in backend.differing(live, desired))
+    meaning = Meaning.of(policy)
+    return (
+        Side(before, _with_foreign(backend.deciding(live), beside)),
+        Side(after, _with_foreign(lambda packet: meaning.decide(packet).bypassed_by, beside)),
+    )
+
+
 def compare_within(before: Callable[[], Side], after: Callable[[], Side], most: int = MOST_WORK) -> Traffic:
     """The same as `compare`, or TOO_LARGE if it is more than so much work."""
+    return compare_sides_within(lambda: (before(), after()), most)
+
+
+def compare_sides_within(sides: Callable[[], tuple[Side, Side]], most: int = MOST_WORK) -> Traffic:
+    """The same, of two sides that are found together."""
     try:
         with bounded(most):
-            return compare(before(), after())
+            return compare(*sides())
     except TooLargeError:
         return TOO_LARGE
 

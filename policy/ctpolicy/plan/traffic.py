@@ -76,14 +76,18 @@ def traffic_between(before: Untracked, after: Untracked, names_before: Names, na
 def _shifts(without: Untracked, having: Untracked, names: Names) -> tuple[tuple[Shift, ...], bool]:
     """What one side leaves untracked and the other does not: the certain part first, and whether that is all."""
     certain = having.certainly - without.possibly
-    possible = (having.possibly - without.possibly) | (having.certainly - without.certainly)
+    if having.is_exact and without.is_exact:
+        spaces = [(certain, True)]
+    else:
+        possible = (having.possibly - without.possibly) | (having.certainly - without.certainly)
+        spaces = [(certain, True), (possible - certain, False)]
     found: list[Shift] = []
     is_complete = True
-    for space, is_certain in ((certain, True), (possible - certain, False)):
+    for space, is_certain in spaces:
         described = space.describe(MOST_BOXES)
         is_complete = is_complete and described.is_complete
         for box in described.boxes:
-            witness = (PacketSpace.of_boxes([box]) & space).witness()
+            witness = PacketSpace.of_boxes([box]).witness()  # all of the box is in the space
             if witness is not None:
                 found.append(Shift(box_text(box), witness, names(witness), is_certain))
     return tuple(found), is_complete

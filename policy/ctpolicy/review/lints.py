@@ -14,59 +14,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from itertools import product
 
 from ctpolicy.language.policy import ANY_ADDRESS, ANY_INTERFACE, ANY_PORT, Entry, Match, Policy, Ports
 from ctpolicy.language.protection import uncovered
 from ctpolicy.meaning import Leg, legs
 from ctpolicy.meaning_space import entries_space, leg_box
-from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Box, Field
-
-
-class Severity(Enum):
-    """How much a finding matters."""
-
-    WARNING = "warning"
-    INFORMATION = "information"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a lint has to say of an entry.
-
-    Args:
-        code: of the lint, such as CT003.
-        entry: its name.
-        message: what is so, and what to do about it.
-        witness: a packet that shows it; None if there is none to name.
-        severity: whether it is a warning.
-    """
-
-    code: str
-    entry: str
-    message: str
-    witness: Packet | None
-    severity: Severity = Severity.WARNING
-
-    def __str__(self) -> str:
-        shown = f"; such as: {self.witness}" if self.witness else ""
-        return f"{self.severity.value}: {self.code} `{self.entry}` {self.message}{shown}"
-
-
-def lints_within(policy: Policy, most: int) -> list[Finding] | None:
-    """What `lints` finds; None if it takes more work than this (see packetspace.space.bounded)."""
-    try:
-        with bounded(most):
-            return list(lints(policy))
-    except TooLargeError:
-        return None
+from ctpolicy.review.finding import Finding, Severity
 
 
 def lints(policy: Policy) -> list[Finding]:
@@ -80,7 +40,7 @@ def lints(policy: Policy) -> list[Finding]:
         found += _too_broad(entry)
         found += _protected(entry, space, policy)
         found += _one_interface(entry, bypassed)
-    return sorted(found, key=lambda finding: (finding.entry, finding.code))
+    return sorted(found, key=lambda finding: (str(finding.about), finding.code))
 
 
 def _covered(entries: Sequence[Entry]) -> Iterator[Finding]:
