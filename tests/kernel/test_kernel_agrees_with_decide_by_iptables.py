@@ -6,6 +6,8 @@ as well, in what is read back or in what the kernel then does.
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,6 @@ from ctpolicy.testing.strategies import boundary_packets, dump, policy_documents
 from kernel.oracle import can_be_sent
 from kernel.raw_oracle import WAYS, RawOracle, Way, raw_oracle
 from kernel.test_kernel_agrees_with_decide import Tally, differences
-from random import Random
 
 pytestmark = pytest.mark.kernel
 
