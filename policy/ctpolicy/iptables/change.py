@@ -16,17 +16,22 @@ for the moment between.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from ctpolicy.errors import HostError
 from ctpolicy.iptables.ours import BUILT_IN, SET_PREFIX
 from ctpolicy.iptables.own import SOMEBODY_ELSE
 from ctpolicy.iptables.prefixes import prefixes, within
 from ctpolicy.iptables.ruleset import Chain, IpSet, RawTable, RawTables, Rule
+from ctpolicy.iptables.sets import room_for
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 
-_TRACK_SETS = f"{SET_PREFIX}t"
+SWAPPED: Final = f"{SET_PREFIX}swap"
+"""A set that is there only while a larger one takes another's place. What a crash leaves of it is ours to remove."""
+
+_TRACK_SETS: Final = f"{SET_PREFIX}t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class SetChange:
         after: as it is to be.
         added_first: elements that come when sets are widened, each a prefix or a port; likewise `deleted_first`.
         added_then: elements that come when sets are narrowed; likewise `deleted_then`.
+        remade: the widened set under another name, to be swapped in, if the one that is there has too little room; its
+            `live` elements are what is to be in it.
     """
 
     before: IpSet
@@ -46,6 +53,7 @@ class SetChange:
     deleted_first: tuple[Interval, ...]
     added_then: tuple[Interval, ...]
     deleted_then: tuple[Interval, ...]
+    remade: IpSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +134,31 @@ def _set_change(before: IpSet, after: IpSet) -> SetChange:
             f"If nobody needs it, remove what uses it, then `ipset destroy {after.name}`, and run this again."
         )
     old, new = set(_elements(before)), set(_elements(after))
-    added, deleted = sorted(new - old), sorted(old - new)
+    added, deleted = new - old, old - new
     if not after.name.startswith(_TRACK_SETS):
-        return SetChange(before, after, tuple(added), (), (), tuple(deleted))
-    # What both have must stay in a set of track rules all the time: it shrinks to that first, and grows then. Prefixes
-    # lie one in the other or apart, so what is within the other's elements changes nothing when it comes or goes.
-    inside = [interval for interval in added if _holds(before.values, interval)]
-    outside = [interval for interval in deleted if not _holds(after.values, interval)]
+        added_first, deleted_first = added, set[Interval]()
+    else:
+        # What both have must stay in a set of track rules all the time: it shrinks to that first, and grows then.
+        # Prefixes lie one in the other or apart, so one within the other's elements changes nothing when it comes or
+        # goes.
+        added_first = {interval for interval in added if _holds(before.values, interval)}
+        deleted_first = {interval for interval in deleted if not _holds(after.values, interval)}
     return SetChange(
         before,
         after,
-        tuple(inside),
-        tuple(outside),
-        tuple(sorted(set(added) - set(inside))),
-        tuple(sorted(set(deleted) - set(outside))),
+        tuple(sorted(added_first)),
+        tuple(sorted(deleted_first)),
+        tuple(sorted(added - added_first)),
+        tuple(sorted(deleted - deleted_first)),
+        _remade(before, after, (old | added_first) - deleted_first, max(len(old | added_first), len(old | new))),
     )
+
+
+def _remade(before: IpSet, after: IpSet, widened: set[Interval], needed: int) -> IpSet | None:
+    if before.family is None or needed <= before.most:
+        return None
+    most = max(after.most, room_for(needed))
+    return replace(after, name=SWAPPED, values=IntervalSet.of(widened), live=tuple(sorted(widened)), most=most)
 
 
 def _holds(values: IntervalSet, interval: Interval) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ctpolicy.iptables.names import AddressNames, protocol_word, set_name
+from ctpolicy.iptables.prefixes import prefixes
 from ctpolicy.iptables.ruleset import IpSet
 from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.boxes import Box, Role
@@ -16,6 +17,11 @@ PORT: Final = "bitmap:port"
 
 FEWEST_ELEMENTS: Final = 65_536
 """ipset's own default for `maxelem`. A set that is to hold more gets twice what it needs, so that it can grow."""
+
+
+def room_for(elements: int) -> int:
+    """How many elements a set may hold that has so many now."""
+    return FEWEST_ELEMENTS if elements <= FEWEST_ELEMENTS // 2 else 2 * elements
 
 
 class SetMaker:
@@ -33,7 +39,7 @@ class SetMaker:
             return None
         name = set_name(role, "4" if family is Family.IPV4 else "6", stem)
         if name not in self._sets:
-            most = FEWEST_ELEMENTS if len(values) <= FEWEST_ELEMENTS // 2 else 2 * len(values)
+            most = room_for(sum(1 for _ in prefixes(values, family.bits)))
             self._sets[name] = IpSet(name, NET, family, values, most=most)
         return name
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain as chained
 
-from ctpolicy.iptables.change import Change, SetChange, TableChange
+from ctpolicy.iptables.change import SWAPPED, Change, SetChange, TableChange
 from ctpolicy.iptables.ours import jump
 from ctpolicy.iptables.render import rule_text
-from ctpolicy.iptables.render_sets import ipset_lines
+from ctpolicy.iptables.render_sets import create_line, ipset_lines
 from ctpolicy.iptables.ruleset import Chain, IpSet, Rule
 from ctpolicy.iptables.values import address_text, prefix_text
 from ctpolicy.packetspace.fields import Family
@@ -31,10 +31,12 @@ class Step:
 
 def steps(change: Change) -> Iterator[Step]:
     """All of it, in order; see change.py for why no packet slips through in between."""
-    yield from _sets(chained(_made(change.sets_added), _first(change.sets_changed)))
+    abandoned = (one for one in change.sets_removed if one.name == SWAPPED)
+    yield from _sets(chained(_destroyed(abandoned), _made(change.sets_added), _first(change.sets_changed)))
     for table in change.tables:
         yield Step(table.family, _text(_table_lines(table)))
-    yield from _sets(chained(_then(change.sets_changed), _destroyed(change.sets_removed)))
+    removed = (one for one in change.sets_removed if one.name != SWAPPED)
+    yield from _sets(chained(_then(change.sets_changed), _destroyed(removed)))
 
 
 def _sets(lines: Iterable[str]) -> Iterator[Step]:
@@ -53,6 +55,12 @@ def _made(sets: Iterable[IpSet]) -> Iterator[str]:
 
 def _first(changes: Iterable[SetChange]) -> Iterator[str]:
     for change in changes:
+        if change.remade:
+            yield create_line(change.remade)
+            yield from _elements("add", change.remade, change.remade.live)
+            yield f"swap {SWAPPED} {change.after.name}"
+            yield f"destroy {SWAPPED}"
+            continue
         yield from _elements("add", change.after, change.added_first)
         yield from _elements("del", change.after, change.deleted_first)
 

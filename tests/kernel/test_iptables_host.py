@@ -1,0 +1,215 @@
+"""A host's raw tables and ipsets through the backend: what is wanted comes about, and others' things stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ctpolicy.errors import HostError
+from ctpolicy.iptables.change import SWAPPED, difference
+from ctpolicy.iptables.compile import compile_policy
+from ctpolicy.iptables.host import IptablesHost
+from ctpolicy.iptables.kernel import IptablesTools
+from ctpolicy.iptables.ruleset import RawTables, Variant
+from ctpolicy.iptables.transaction import steps
+from ctpolicy.language.policy import Policy
+from ctpolicy.packetspace.fields import Family
+from ctpolicy.testing.strategies import policies
+from kernel.namespace import Namespace, make_namespace
+from kernel.raw_tables import counted, ipset, restore, rules, send
+from policies import policy
+
+pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
+
+FOREIGN = (
+    ":OTHERS - [0:0]",
+    "-A PREROUTING -p tcp -m tcp --dport 80 -j OTHERS",
+    "-A OUTPUT -m set --match-set others dst -j NOTRACK",
+    '-A OTHERS -s 192.0.2.0/24 -m comment --comment "ctpolicy of another" -j CT --notrack',
+)
+FOREIGN_SETS = ("create others hash:ip family inet", "add others 192.0.2.1")
+
+POLICY = policy("""
+groups:
+  nodes: [10.0.0.0/24, 10.0.2.0/24, "fd00:7::/64", "fd00:9::1"]
+bypass:
+  - {name: vxlan, overlay: vxlan, peers: nodes}
+  - {name: busy, ports: udp/4000}
+track:
+  - {name: one, host-service: udp/53, peers: nodes}
+""")
+
+
+@pytest.fixture
+def host(variant: Variant, namespace: Namespace) -> IptablesHost:
+    return host_of(variant, namespace)
+
+
+def host_of(variant: Variant, namespace: Namespace) -> IptablesHost:
+    return IptablesHost(IptablesTools(namespace.path), variant)
+
+
+def put(host: IptablesHost, desired: RawTables | None) -> None:
+    """Change the host, and see that there is nothing left to change."""
+    host.change(host.read(), desired)
+    found = host.read()
+    assert found == desired
+    assert not list(steps(difference(found, desired)))
+
+
+def foreign(namespace: Namespace, variant: Variant) -> list[str]:
+    """All lines of others, as the tools print them."""
+    lines = [line for family in Family for line in rules(namespace, variant, family) if "CTPOLICY-" not in line]
+    sets = namespace.run("ipset", "save").stdout.splitlines()
+    return [*lines, *(line for line in sets if "ctpolicy-" not in line)]
+
+
+def test_any_policy_follows_any_other_and_leaves_nothing(variant: Variant) -> None:
+    with make_namespace() as namespace:
+        host = host_of(variant, namespace)
+        ipset(namespace, *FOREIGN_SETS)
+        for family in Family:
+            lines = FOREIGN if family is Family.IPV4 else (":OTHERS - [0:0]", "-A OUTPUT -s fd00::/8 -j OTHERS")
+            restore(namespace, variant, *lines, family=family)
+        before = foreign(namespace, variant)
+
+        @settings(max_examples=6)
+        @given(st.lists(st.tuples(policies(), st.booleans()), min_size=2, max_size=3))
+        def law(chosen: list[tuple[Policy, bool]]) -> None:
+            for one, with_sets in chosen:
+                desired = compile_policy(one, with_sets)
+                put(host, desired if desired.tables else None)
+            put(host, None)
+            assert foreign(namespace, variant) == before
+
+        law()
+        for family in Family:
+            assert not [line for line in rules(namespace, variant, family) if "ctpolicy" in line.lower()[:60]]
+
+
+def edited(namespace: Namespace, variant: Variant, what: str) -> None:
+    """What somebody may do to what is ours."""
+    jump = "-m comment --comment ctpolicy -j CTPOLICY-OUTPUT"
+    match what:
+        case "a doubled jump":
+            restore(namespace, variant, f"-A OUTPUT {jump}")
+        case "a jump with another condition":
+            restore(namespace, variant, "-A OUTPUT -p udp -j CTPOLICY-OUTPUT")
+        case "a moved jump":
+            restore(namespace, variant, "-I OUTPUT 1 -p sctp -j ACCEPT")
+        case "a missing jump":
+            restore(namespace, variant, f"-D OUTPUT {jump}")
+        case "an edited chain":
+            restore(namespace, variant, "-I CTPOLICY-OUTPUT 1 -p sctp -j CT --notrack")
+        case "an emptied chain":
+            restore(namespace, variant, ":CTPOLICY-OUTPUT - [0:0]")
+        case "a chain too many":
+            restore(namespace, variant, ":CTPOLICY-OLD - [0:0]", "-A CTPOLICY-OLD -j RETURN", family=Family.IPV6)
+        case "a missing chain":
+            restore(namespace, variant, f"-D OUTPUT {jump}", ":CTPOLICY-OUTPUT - [0:0]", "-X CTPOLICY-OUTPUT")
+        case "a set with one element more":
+            ipset(namespace, "add ctpolicy-b4-nodes 10.9.9.9")
+        case "a set with one element less":
+            ipset(namespace, "del ctpolicy-b6-nodes fd00:9::1")
+        case "an emptied set":
+            ipset(namespace, "flush ctpolicy-t4-nodes")
+        case "a set with a prefix in its place that holds it":
+            ipset(namespace, "del ctpolicy-t4-nodes 10.0.0.0/24", "add ctpolicy-t4-nodes 10.0.0.0/23")
+        case "a set too many":
+            ipset(namespace, "create ctpolicy-b4-old hash:net", f"create {SWAPPED} hash:net")
+        case _:
+            raise AssertionError(what)
+
+
+EDITS = (
+    "a doubled jump",
+    "a jump with another condition",
+    "a moved jump",
+    "a missing jump",
+    "an edited chain",
+    "an emptied chain",
+    "a chain too many",
+    "a missing chain",
+    "a set with one element more",
+    "a set with one element less",
+    "an emptied set",
+    "a set with a prefix in its place that holds it",
+    "a set too many",
+)
+
+
+def test_what_somebody_edited_is_seen_and_mended(variant: Variant, namespace: Namespace, host: IptablesHost) -> None:
+    desired = compile_policy(POLICY)
+    put(host, desired)
+    for what in EDITS:
+        edited(namespace, variant, what)
+        assert host.read() != desired, what
+        put(host, desired)
+    assert first_rule(namespace, variant) == "-A OUTPUT -m comment --comment ctpolicy -j CTPOLICY-OUTPUT"
+    assert [line for line in rules(namespace, variant) if "sctp" in line] == ["[0:0] -A OUTPUT -p sctp -j ACCEPT"]
+
+
+def first_rule(namespace: Namespace, variant: Variant) -> str:
+    return next(line for line in rules(namespace, variant) if "-A OUTPUT" in line).partition(" ")[2]
+
+
+def test_older_spellings_are_no_difference_and_are_deleted_as_they_stand(
+    variant: Variant, namespace: Namespace, host: IptablesHost
+) -> None:
+    desired = compile_policy(policy("bypass: [{name: busy, ports: udp/4000, paths: [in, out], interfaces: [eth0]}]"))
+    put(host, desired)
+    lines = [line.partition(" ")[2] for line in rules(namespace, variant) if "-A CTPOLICY-OUTPUT" in line]
+    older = [line.replace("-j CT --notrack", "-j NOTRACK") for line in lines]
+    assert older != lines
+    for family in Family:
+        restore(namespace, variant, ":CTPOLICY-OUTPUT - [0:0]", *older, family=family)
+    assert "-j NOTRACK" in "".join(rules(namespace, variant))
+    assert host.read() == desired
+    put(host, None)
+
+
+def test_two_halves_are_as_good_as_the_whole_and_are_deleted_as_halves(
+    variant: Variant, namespace: Namespace, host: IptablesHost
+) -> None:
+    desired = compile_policy(POLICY)
+    put(host, desired)
+    halves = ("del {} 10.0.0.0/24", "add {} 10.0.0.0/25", "add {} 10.0.0.128/25")
+    ipset(namespace, *(line.format(name) for name in ("ctpolicy-b4-nodes", "ctpolicy-t4-nodes") for line in halves))
+    assert host.read() == desired
+    put(host, compile_policy(policy("""
+groups: {nodes: [10.0.2.0/24, 10.0.4.0/24]}
+bypass: [{name: vxlan, overlay: vxlan, peers: nodes}]
+track: [{name: one, host-service: udp/53, peers: nodes}]
+""")))  # fmt: skip
+
+
+def test_equal_rules_keep_what_they_have_counted(variant: Variant, namespace: Namespace, host: IptablesHost) -> None:
+    text = "bypass: [{{name: busy, match: {{protocol: udp, destination-ports: 4000, paths: [out]}}}}, "
+    text += "{{name: more, ports: udp/{}}}]"
+    put(host, compile_policy(policy(text.format(5000))))
+    send(namespace, 4000, packets=7)
+    put(host, compile_policy(policy(text.format(6000))))
+    assert counted(namespace, variant, "-p udp -m udp --dport 4000 -m comment --comment busy -j CT --notrack") == 7
+
+
+def test_a_set_of_another_kind_is_refused_before_anything_is_changed(
+    variant: Variant, namespace: Namespace, host: IptablesHost
+) -> None:
+    ipset(namespace, "create ctpolicy-b4-nodes hash:net timeout 60")
+    with pytest.raises(HostError, match="ctpolicy-b4-nodes"):
+        host.change(host.read(), compile_policy(POLICY))
+    assert not [line for line in rules(namespace, variant) if "CTPOLICY" in line]
+
+
+def test_a_set_grows_beyond_the_room_that_it_had(variant: Variant, namespace: Namespace, host: IptablesHost) -> None:
+    def peers(first: int, count: int) -> RawTables:
+        addresses = ", ".join(f"10.{n >> 7 & 255}.{(n & 127) * 2}.1" for n in range(first, first + count))
+        return compile_policy(
+            policy(f"groups: {{nodes: [{addresses}]}}\nbypass: [{{name: e, overlay: vxlan, peers: nodes}}]")
+        )
+
+    ipset(namespace, "create ctpolicy-b4-nodes hash:net maxelem 100")
+    put(host, peers(0, 80))
+    put(host, peers(70, 90))
+    assert SWAPPED not in namespace.run("ipset", "list", "-n").stdout.split()
