@@ -17,7 +17,8 @@ from ctpolicy.nftables.evaluate import trace
 from ctpolicy.nftables.read import read_document
 from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.plan.as_json import plan_json
-from ctpolicy.plan.explain import explain_policy, explain_ruleset, explanation_json, explanation_lines
+from ctpolicy.plan.explain import explain_live, explain_policy, explanation_json, explanation_lines
+from ctpolicy.plan.live import Live
 from ctpolicy.plan.plan import EntryChange, Plan, plan_policy, plan_removal
 from ctpolicy.plan.report import MOST_LINES, plan_lines
 from ctpolicy.plan.side import compare_within, own_side, policy_side
@@ -114,7 +115,7 @@ def test_removal_names_every_entry() -> None:
 def test_nothing_to_do_says_so() -> None:
     plan = plan_policy(NFTABLES, policy(VXLAN), table(VXLAN))
     assert not plan
-    assert list(plan_lines(plan)) == ["Nothing to do: the live table is what the policy means."]
+    assert list(plan_lines(plan)) == ["Nothing to do: what is live is what the policy means."]
     assert plan.document() == {"nftables": []}
     assert not plan_removal(NFTABLES, None)
     assert plan_removal(NFTABLES, None).document() == {"nftables": []}
@@ -189,15 +190,15 @@ def test_status_of_an_empty_host_and_of_drift() -> None:
 
 def test_explain_names_entry_and_rules_in_both_directions() -> None:
     packet = parse_packet("in tcp 192.168.7.5:40000 -> 192.168.7.71:9100")
-    there, back = explain_policy(packet, policy(METRICS))
-    assert there.trace.untracked is back.trace.untracked is True
+    there, back = explain_policy(NFTABLES, packet, policy(METRICS))
+    assert there.way.untracked is back.way.untracked is True
     assert back.packet == packet.reverse()
-    assert there.trace.steps[-1].chain == "bypass_node-metrics"
+    assert there.way.steps[-1].chain == "bypass_node-metrics"
     assert list(explanation_lines(there))[1] == "  untracked: bypass node-metrics"
     body = {
         "apiVersion": "ctpolicy.explain/v1",
         "packet": explanation_json(there),
-        "answer": explanation_json(explain_ruleset(packet, (table(METRICS),))[1]),
+        "answer": explanation_json(explain_live(NFTABLES, packet, Live((table(METRICS),)))[1]),
     }
     _validate(body, "explain-v1.schema.json")
 
@@ -206,8 +207,11 @@ def test_explain_by_policy_and_by_its_table_agree() -> None:
     for text in ("in tcp 192.168.7.5:40000 -> 192.168.7.71:9100", "in tcp 192.0.2.1:1 -> 192.0.2.2:22",
                  "forward udp 192.0.2.1:1 -> 192.0.2.2:9"):  # fmt: skip
         packet = parse_packet(text)
-        by_policy, by_table = explain_policy(packet, policy(METRICS)), explain_ruleset(packet, (table(METRICS),))
-        assert [e.trace for e in by_policy] == [e.trace for e in by_table]
+        by_policy, by_table = (
+            explain_policy(NFTABLES, packet, policy(METRICS)),
+            explain_live(NFTABLES, packet, Live((table(METRICS),))),
+        )
+        assert [e.way for e in by_policy] == [e.way for e in by_table]
         assert by_policy[0].decision == decide(policy(METRICS), packet)
 
 
@@ -232,9 +236,11 @@ def test_explain_names_somebody_elses_table_too() -> None:
         ]}},
     ]  # fmt: skip
     live = (*read_document({"nftables": listed}), table(VXLAN))
-    there, back = explain_ruleset(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:6081"), live)
+    there, back = explain_live(NFTABLES, parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:6081"), Live(live))
     assert there.untracked
-    assert list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack (OpenShift OVN-Kubernetes)"
+    assert (
+        list(explanation_lines(there))[1] == "  untracked: table inet ovn_notrack, chain c (OpenShift OVN-Kubernetes)"
+    )
     assert back.untracked is False
 
 

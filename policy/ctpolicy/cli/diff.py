@@ -12,6 +12,7 @@ from ctpolicy.cli.options import as_json, netns
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
+from ctpolicy.plan.dump import is_dump
 from ctpolicy.plan.live import live_side
 from ctpolicy.plan.side import Side, compare_within, policy_side
 from ctpolicy.plan.traffic import traffic_json, traffic_lines
@@ -58,9 +59,9 @@ def _side(name: str, netns: str | None) -> Side:
 
 
 def _is_listing(path: Path) -> bool:
-    """Whether a file begins as JSON does: a policy is a mapping of YAML, and nobody writes that with braces."""
+    """Whether a file begins as a saved listing does: nft's JSON or iptables' comments, which no policy begins with."""
     try:
         with path.open("rb") as stream:
-            return stream.read(64).lstrip().startswith(b"{")
+            return is_dump(stream.read(256).decode(errors="replace"))
     except OSError:
         return False  # load_files tells it

@@ -82,7 +82,7 @@ class Questions:
 
     def _asked(self, box: Box) -> list[Alternatives]:
         # The route lookup of addrtype comes last.
-        return [*self._interfaces(box), *self._addresses(box), *self._ports(box), *self._path(box)]
+        return [*self._interfaces(box), *self._ports(box), *self._addresses(box), *self._path(box)]
 
     def _interfaces(self, box: Box) -> Iterator[Alternatives]:
         end = End.DESTINATION if self._hook is Hook.OUTPUT else End.SOURCE

@@ -44,6 +44,11 @@ def read_dump(text: str) -> Live:
         if table is not None:
             tables.setdefault(variant, {})[family] = table
     sets = read_sets("\n".join(line for line in text.splitlines() if line.startswith(("create ", "add "))))
+    if not tables and not sets:
+        raise InputError(
+            "This is no saved listing: `nft -j list ruleset`, or `iptables-save`, `ip6tables-save` and `ipset save`, print "
+            "one."
+        )
     return Live(raw={variant: RawTables(found, sets) for variant, found in tables.items()})
 
 

@@ -12,14 +12,16 @@ from ctpolicy.iptables.own import own_part
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.variants import Evidence, live_variants
 from ctpolicy.netfilter.backend import Backend
-from ctpolicy.netfilter.foreign import Foreign
+from ctpolicy.netfilter.foreign import Foreign, PacketBypass
 from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.foreign import foreign as foreign_tables
+from ctpolicy.nftables.foreign import packet_bypasses
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.ruleset import Ruleset, Table
 from ctpolicy.packetspace.fields import Family
+from ctpolicy.packetspace.packet import Packet
 from ctpolicy.plan.side import Side, own_side
 
 BOTH_VARIANTS: Final = "Both variants of iptables are in use, and the kernel runs both:"
@@ -55,6 +57,15 @@ class Live:
         native = tuple(self._native())
         rules = (foreign_rules(tables, one, with_ours=one is not variant) for one, tables in self.raw.items())
         return Foreign.together([foreign_tables(native, with_ours=variant is not None), *rules])
+
+    def bypasses(self, backend: Backend[Any], packet: Packet) -> Iterator[PacketBypass]:
+        """Whose rules leave one packet untracked, but for what the backend has there itself."""
+        variant = backend.variant if isinstance(backend, IptablesBackend) else None
+        yield from packet_bypasses(tuple(self._native()), packet, with_ours=variant is not None)
+        for one, tables in self.raw.items():
+            for bypass in foreign_rules(tables, one, with_ours=one is not variant).bypasses:
+                if packet in bypass.untracked.possibly:
+                    yield PacketBypass(bypass.title, packet in bypass.untracked.certainly)
 
     def _native(self) -> Iterator[Table]:
         """The tables of nftables, without those that iptables-nft keeps and shows better itself."""
