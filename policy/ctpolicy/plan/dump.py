@@ -39,15 +39,16 @@ def read_dump(text: str) -> Live:
     if text.lstrip().startswith("{"):
         return Live(read_text(text))
     tables: dict[Variant, dict[Family, RawTable]] = {}
-    for variant, family, part in _parts(text):
+    parts = list(_parts(text))
+    for variant, family, part in parts:
         table = read_raw_table(part, family)
         if table is not None:
             tables.setdefault(variant, {})[family] = table
     sets = read_sets("\n".join(line for line in text.splitlines() if line.startswith(("create ", "add "))))
-    if not tables and not sets:
+    if not parts and not sets:
         raise InputError(
-            "This is no saved listing: `nft -j list ruleset`, or `iptables-save`, `ip6tables-save` and `ipset save`, print "
-            "one."
+            "This is no saved listing. Those are printed by `nft -j list ruleset`, or by `iptables-save`, "
+            "`ip6tables-save` and `ipset save`, one after the other."
         )
     return Live(raw={variant: RawTables(found, sets) for variant, found in tables.items()})
 
