@@ -43,6 +43,9 @@ bypass:
   - name: vxlan
     overlay: vxlan
     peers: [192.168.7.0/24, 10.9.0.0/16, "fd00:7::/64"]
+  - name: of-any-protocol
+    match: {{source: 128.0.0.0/1, both-ways: true}}
+    acknowledge: it is what a track entry has to win against
   - name: metrics
     host-service: tcp/9100-9110
     interfaces: [eth0, "bond*"]
