@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.commands import measure_compile, measure_plan, measure_start
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
+from benchmarks.packet_cost_iptables import measure_iptables_ports
 from benchmarks.packet_spaces import measure_spaces
 from benchmarks.plans import measure_plans
 
@@ -23,6 +24,7 @@ def main() -> int:
         *measure_spaces(),
         *measure_ports(),
         *measure_prefixes(),
+        *measure_iptables_ports(),
     ]
     show(measurements)
     save(measurements, REPORT)

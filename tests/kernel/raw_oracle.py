@@ -44,13 +44,15 @@ class RawOracle:
 
     def __init__(self, asked: Oracle, variant: Variant) -> None:
         self.asked = asked
-        self.hosts = [IptablesHost(IptablesTools(world.namespace.path), variant) for world in asked.worlds]
+        self._hosts = [IptablesHost(IptablesTools(world.namespace.path), variant) for world in asked.worlds]
+        self._live: RawTables | None = None
 
     def load(self, desired: RawTables | None) -> None:
-        """Change both worlds; what is then read back is what was wanted."""
-        for host in self.hosts:
-            host.change(host.read(), desired)
-            assert host.read() == (desired if desired and desired.tables else None)
+        """Change both worlds alike; what is then read back from the first is what was wanted."""
+        for host in self._hosts:
+            host.change(self._live, desired)
+        self._live = self._hosts[0].read()
+        assert self._live == (desired if desired and desired.tables else None)
 
 
 @contextmanager
