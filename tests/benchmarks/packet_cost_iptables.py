@@ -69,7 +69,7 @@ def _by_hand(variant: ruleset.Variant, ports: Sequence[int]) -> Callable[[Namesp
 
 
 def _entries(variant: ruleset.Variant, ports: tuple[int, ...], with_sets: bool) -> Callable[[Namespace], None]:
-    tables = _compiled(ports, with_sets)
+    tables = _compiled(ports, with_sets, variant)
 
     def install(namespace: Namespace) -> None:
         IptablesHost(IptablesTools(namespace.path), variant).change(None, tables)
@@ -78,6 +78,6 @@ def _entries(variant: ruleset.Variant, ports: tuple[int, ...], with_sets: bool) 
 
 
 @cache
-def _compiled(ports: tuple[int, ...], with_sets: bool) -> ruleset.RawTables:
+def _compiled(ports: tuple[int, ...], with_sets: bool, variant: ruleset.Variant) -> ruleset.RawTables:
     entries = "".join(f"  - {{name: port-{port}, host-service: udp/{port}}}\n" for port in ports)
-    return compile_policy(load_text(f"{HEADER}bypass:\n{entries}"), with_sets)
+    return compile_policy(load_text(f"{HEADER}bypass:\n{entries}"), with_sets, variant)

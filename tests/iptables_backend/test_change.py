@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctpolicy.iptables.change import SWAPPED, difference
+from ctpolicy.iptables.change import difference
 from ctpolicy.iptables.compile import compile_policy
 from ctpolicy.iptables.own import own_part
 from ctpolicy.iptables.prefixes import prefixes
@@ -40,7 +40,7 @@ def test_a_set_without_room_for_what_comes_is_made_anew(role: str) -> None:
 
 def test_a_set_that_was_left_in_the_middle_of_being_made_anew_is_no_obstacle() -> None:
     live = after(RawTables(), compiled("bypass", "10.0.0.1, 10.0.0.9"))
-    left = IpSet(SWAPPED, "hash:net", Family.IPV4, most=9)
+    left = IpSet("ctpolicy-swap", "hash:net", Family.IPV4, most=9)
     crowded = replace(live, sets=(*(replace(one, most=2) for one in live.sets), left))
     desired = compiled("bypass", "10.0.0.1, 10.0.0.3, 10.0.0.5")
     assert own_part(after(crowded, desired)) == desired

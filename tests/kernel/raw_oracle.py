@@ -28,7 +28,7 @@ class Way:
 
     def compile(self, policy: Policy) -> RawTables:
         """What the policy compiles to on this way."""
-        return compile_policy(policy, self.with_sets)
+        return compile_policy(policy, self.with_sets, self.variant)
 
 
 WAYS: Final = tuple(Way(variant, with_sets) for variant in Variant for with_sets in (True, False))

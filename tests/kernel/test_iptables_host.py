@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctpolicy.errors import HostError
-from ctpolicy.iptables.change import SWAPPED, difference
+from ctpolicy.iptables.change import difference
 from ctpolicy.iptables.compile import compile_policy
 from ctpolicy.iptables.host import IptablesHost
 from ctpolicy.iptables.kernel import IptablesTools
+from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.transaction import steps
 from ctpolicy.language.policy import Policy
@@ -62,7 +63,7 @@ def foreign(namespace: Namespace, variant: Variant) -> list[str]:
     """All lines of others, as the tools print them."""
     lines = [line for family in Family for line in rules(namespace, variant, family) if "CTPOLICY-" not in line]
     sets = namespace.run("ipset", "save").stdout.splitlines()
-    return [*lines, *(line for line in sets if "ctpolicy-" not in line)]
+    return [*lines, *(line for line in sets if set_prefix(variant) not in line)]
 
 
 def test_any_policy_follows_any_other_and_leaves_nothing(variant: Variant) -> None:
@@ -78,7 +79,7 @@ def test_any_policy_follows_any_other_and_leaves_nothing(variant: Variant) -> No
         @given(st.lists(st.tuples(policies(), st.booleans()), min_size=2, max_size=3))
         def law(chosen: list[tuple[Policy, bool]]) -> None:
             for one, with_sets in chosen:
-                desired = compile_policy(one, with_sets)
+                desired = compile_policy(one, with_sets, variant)
                 put(host, desired if desired.tables else None)
             put(host, None)
             assert foreign(namespace, variant) == before
@@ -109,15 +110,21 @@ def edited(namespace: Namespace, variant: Variant, what: str) -> None:
         case "a missing chain":
             restore(namespace, variant, f"-D OUTPUT {jump}", ":CTPOLICY-OUTPUT - [0:0]", "-X CTPOLICY-OUTPUT")
         case "a set with one element more":
-            ipset(namespace, "add ctpolicy-b4-nodes 10.9.9.9")
+            ipset(namespace, f"add {set_prefix(variant)}b4-nodes 10.9.9.9")
         case "a set with one element less":
-            ipset(namespace, "del ctpolicy-b6-nodes fd00:9::1")
+            ipset(namespace, f"del {set_prefix(variant)}b6-nodes fd00:9::1")
         case "an emptied set":
-            ipset(namespace, "flush ctpolicy-t4-nodes")
+            ipset(namespace, f"flush {set_prefix(variant)}t4-nodes")
         case "a set with a prefix in its place that holds it":
-            ipset(namespace, "del ctpolicy-t4-nodes 10.0.0.0/24", "add ctpolicy-t4-nodes 10.0.0.0/23")
+            ipset(
+                namespace,
+                f"del {set_prefix(variant)}t4-nodes 10.0.0.0/24",
+                f"add {set_prefix(variant)}t4-nodes 10.0.0.0/23",
+            )
         case "a set too many":
-            ipset(namespace, "create ctpolicy-b4-old hash:net", f"create {SWAPPED} hash:net")
+            ipset(
+                namespace, f"create {set_prefix(variant)}b4-old hash:net", f"create {set_prefix(variant)}swap hash:net"
+            )
         case _:
             raise AssertionError(what)
 
@@ -140,7 +147,7 @@ EDITS = (
 
 
 def test_what_somebody_edited_is_seen_and_mended(variant: Variant, namespace: Namespace, host: IptablesHost) -> None:
-    desired = compile_policy(POLICY)
+    desired = compile_policy(POLICY, variant=variant)
     put(host, desired)
     for what in EDITS:
         edited(namespace, variant, what)
@@ -172,33 +179,35 @@ def test_older_spellings_are_no_difference_and_are_deleted_as_they_stand(
 def test_two_halves_are_as_good_as_the_whole_and_are_deleted_as_halves(
     variant: Variant, namespace: Namespace, host: IptablesHost
 ) -> None:
-    desired = compile_policy(POLICY)
+    desired = compile_policy(POLICY, variant=variant)
     put(host, desired)
     halves = ("del {} 10.0.0.0/24", "add {} 10.0.0.0/25", "add {} 10.0.0.128/25")
-    ipset(namespace, *(line.format(name) for name in ("ctpolicy-b4-nodes", "ctpolicy-t4-nodes") for line in halves))
+    names = (f"{set_prefix(variant)}{role}4-nodes" for role in "bt")
+    ipset(namespace, *(line.format(name) for name in names for line in halves))
     assert host.read() == desired
-    put(host, compile_policy(policy("""
+    after = policy("""
 groups: {nodes: [10.0.2.0/24, 10.0.4.0/24]}
 bypass: [{name: vxlan, overlay: vxlan, peers: nodes}]
 track: [{name: one, host-service: udp/53, peers: nodes}]
-""")))  # fmt: skip
+""")
+    put(host, compile_policy(after, variant=variant))
 
 
 def test_equal_rules_keep_what_they_have_counted(variant: Variant, namespace: Namespace, host: IptablesHost) -> None:
     text = "bypass: [{{name: busy, match: {{protocol: udp, destination-ports: 4000, paths: [out]}}}}, "
     text += "{{name: more, ports: udp/{}}}]"
-    put(host, compile_policy(policy(text.format(5000))))
+    put(host, compile_policy(policy(text.format(5000)), variant=variant))
     send(namespace, 4000, packets=7)
-    put(host, compile_policy(policy(text.format(6000))))
+    put(host, compile_policy(policy(text.format(6000)), variant=variant))
     assert counted(namespace, variant, "-p udp -m udp --dport 4000 -m comment --comment busy -j CT --notrack") == 7
 
 
 def test_a_set_of_another_kind_is_refused_before_anything_is_changed(
     variant: Variant, namespace: Namespace, host: IptablesHost
 ) -> None:
-    ipset(namespace, "create ctpolicy-b4-nodes hash:net timeout 60")
-    with pytest.raises(HostError, match="ctpolicy-b4-nodes"):
-        host.change(host.read(), compile_policy(POLICY))
+    ipset(namespace, f"create {set_prefix(variant)}b4-nodes hash:net timeout 60")
+    with pytest.raises(HostError, match=f"{set_prefix(variant)}b4-nodes"):
+        host.change(host.read(), compile_policy(POLICY, variant=variant))
     assert not [line for line in rules(namespace, variant) if "CTPOLICY" in line]
 
 
@@ -206,10 +215,11 @@ def test_a_set_grows_beyond_the_room_that_it_had(variant: Variant, namespace: Na
     def peers(first: int, count: int) -> RawTables:
         addresses = ", ".join(f"10.{n >> 7 & 255}.{(n & 127) * 2}.1" for n in range(first, first + count))
         return compile_policy(
-            policy(f"groups: {{nodes: [{addresses}]}}\nbypass: [{{name: e, overlay: vxlan, peers: nodes}}]")
+            policy(f"groups: {{nodes: [{addresses}]}}\nbypass: [{{name: e, overlay: vxlan, peers: nodes}}]"),
+            variant=variant,
         )
 
-    ipset(namespace, "create ctpolicy-b4-nodes hash:net maxelem 100")
+    ipset(namespace, f"create {set_prefix(variant)}b4-nodes hash:net maxelem 100")
     put(host, peers(0, 80))
     put(host, peers(70, 90))
-    assert SWAPPED not in namespace.run("ipset", "list", "-n").stdout.split()
+    assert f"{set_prefix(variant)}swap" not in namespace.run("ipset", "list", "-n").stdout.split()

@@ -21,6 +21,7 @@ from benchmarks.sending import Sender
 from ctpolicy.iptables.compile import compile_policy
 from ctpolicy.iptables.host import IptablesHost
 from ctpolicy.iptables.kernel import IptablesTools
+from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.packetspace.packet import parse_packet
 from kernel.namespace import Namespace
@@ -125,18 +126,20 @@ def seen(namespace: Namespace) -> dict[str, int]:
     return {counter["name"]: counter["packets"] for counter in counters}
 
 
-def states_to_go_through(changes: int) -> list[RawTables]:
+def states_to_go_through(changes: int, variant: Variant) -> list[RawTables]:
     """Policies after one another, with ipsets and without, so that over time each follows each."""
     random = Random(7)
-    compiled = [compile_policy(policy(text), with_sets) for text in POLICIES.values() for with_sets in (True, False)]
+    compiled = [
+        compile_policy(policy(text), with_sets, variant) for text in POLICIES.values() for with_sets in (True, False)
+    ]
     order = [compiled[0]]
     while len(order) <= changes:
         order.append(random.choice([one for one in compiled if one != order[-1]]))
     return order
 
 
-def go_through(host: IptablesHost, namespace: Namespace, changes: int) -> dict[str, int]:
-    order = states_to_go_through(changes)
+def go_through(host: IptablesHost, namespace: Namespace, changes: int, variant: Variant) -> dict[str, int]:
+    order = states_to_go_through(changes, variant)
     host.change(host.read(), order[0])
     with load(namespace):
         time.sleep(0.1)
@@ -148,7 +151,7 @@ def go_through(host: IptablesHost, namespace: Namespace, changes: int) -> dict[s
 def test_no_packet_is_tracked_while_one_policy_follows_another(
     variant: Variant, namespace: Namespace, host: IptablesHost
 ) -> None:
-    found = go_through(host, namespace, 30)
+    found = go_through(host, namespace, 30, variant)
     print(found)
     assert found["untracked"] > 50_000
     assert found["tracked"] == 0
@@ -158,7 +161,7 @@ def test_no_packet_is_tracked_while_one_policy_follows_another(
 def test_no_packet_is_tracked_while_two_hundred_policies_follow_one_another(
     variant: Variant, namespace: Namespace, host: IptablesHost
 ) -> None:
-    found = go_through(host, namespace, 200)
+    found = go_through(host, namespace, 200, variant)
     print(found)
     assert found["untracked"] > 500_000
     assert found["tracked"] == 0
@@ -168,7 +171,7 @@ def test_no_packet_is_tracked_while_two_hundred_policies_follow_one_another(
 def test_the_load_shows_a_gap_where_there_is_one(
     variant: Variant, namespace: Namespace, host: IptablesHost, flushed: str
 ) -> None:
-    first = compile_policy(policy(POLICIES["one entry"]))
+    first = compile_policy(policy(POLICIES["one entry"]), variant=variant)
     host.change(host.read(), first)
     with load(namespace):
         time.sleep(0.1)
@@ -176,9 +179,9 @@ def test_the_load_shows_a_gap_where_there_is_one(
             host.change(first, None)
             host.change(None, first)
         else:
-            text = namespace.run("ipset", "save", "ctpolicy-b4-nodes").stdout
+            text = namespace.run("ipset", "save", f"{set_prefix(variant)}b4-nodes").stdout
             elements = "".join(f"{line}\n" for line in text.splitlines() if line.startswith("add"))
-            namespace.run("ipset", "flush", "ctpolicy-b4-nodes")
+            namespace.run("ipset", "flush", f"{set_prefix(variant)}b4-nodes")
             namespace.run("ipset", "restore", stdin=elements)
     found = seen(namespace)
     print(found)

@@ -34,8 +34,8 @@ OPENSHIFT: Final = "openshift"
     "--format",
     "form",
     type=click.Choice([*_OF_NFTABLES, *_OF_IPTABLES]),
-    help="nftables: text for `nft -f` (nft, the default), or JSON for `nft -j -f` and libnftables. iptables: one of the "
-    "files (iptables is the default).",
+    help="nftables: text for `nft -f` (nft, the default), or JSON for `nft -j -f` and libnftables. iptables: one of "
+    "the files (iptables is the default).",
 )
 @click.option(
     "--output",

@@ -46,6 +46,4 @@ def command(policies: tuple[Path, ...], source: str, target: str, netns: str | N
     click.echo(f"\nThen: {source}")
     print_lines(plan_lines(departure))
     apply_plan(departure, host_of(old, netns))
-    click.echo(
-        f"Moved: the host was read again; {target} is as planned, and nothing of ctpolicy's is left in {source}."
-    )
+    click.echo(f"Moved: the host was read again. {target} is as planned; nothing of ctpolicy's is left in {source}.")

@@ -50,7 +50,7 @@ class IptablesBackend:
 
     def compile(self, policy: Policy) -> RawTables:
         """Our chains and ipsets for a policy."""
-        return compile_policy(policy, self.with_sets)
+        return compile_policy(policy, self.with_sets, self.variant)
 
     def refuse_foreign(self, live: RawTables | None) -> None:
         """Nothing to refuse: what begins with our prefixes is ours."""

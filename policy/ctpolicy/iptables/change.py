@@ -17,21 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from ctpolicy.errors import HostError
-from ctpolicy.iptables.ours import BUILT_IN, SET_PREFIX
+from ctpolicy.iptables.ours import BUILT_IN, is_of_tracks, swapped_in_by
 from ctpolicy.iptables.own import SOMEBODY_ELSE
 from ctpolicy.iptables.prefixes import prefixes, within
 from ctpolicy.iptables.ruleset import Chain, IpSet, RawTable, RawTables, Rule
 from ctpolicy.iptables.sets import room_for
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
-
-SWAPPED: Final = f"{SET_PREFIX}swap"
-"""A set that is there only while a larger one takes another's place. What a crash leaves of it is ours to remove."""
-
-_TRACK_SETS: Final = f"{SET_PREFIX}t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +129,7 @@ def _set_change(before: IpSet, after: IpSet) -> SetChange:
         )
     old, new = set(_elements(before)), set(_elements(after))
     added, deleted = new - old, old - new
-    if not after.name.startswith(_TRACK_SETS):
+    if not is_of_tracks(after.name):
         added_first, deleted_first = added, set[Interval]()
     else:
         # What both have must stay in a set of track rules all the time: it shrinks to that first, and grows then.
@@ -158,7 +152,9 @@ def _remade(before: IpSet, after: IpSet, widened: set[Interval], needed: int) ->
     if before.family is None or needed <= before.most:
         return None
     most = max(after.most, room_for(needed))
-    return replace(after, name=SWAPPED, values=IntervalSet.of(widened), live=tuple(sorted(widened)), most=most)
+    return replace(
+        after, name=swapped_in_by(after.name), values=IntervalSet.of(widened), live=tuple(sorted(widened)), most=most
+    )
 
 
 def _holds(values: IntervalSet, interval: Interval) -> bool:

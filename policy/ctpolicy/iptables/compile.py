@@ -37,6 +37,7 @@ from ctpolicy.iptables.ruleset import (
     RawTable,
     RawTables,
     Rule,
+    Variant,
     Verdict,
     VerdictKind,
 )
@@ -56,17 +57,18 @@ _MOST_INTERVALS: Final = 64
 """Of one box, to be spread over a tree; a longer list is asked as an ipset."""
 
 
-def compile_policy(policy: Policy, with_sets: bool = True) -> RawTables:
+def compile_policy(policy: Policy, with_sets: bool = True, variant: Variant = Variant.LEGACY) -> RawTables:
     """The raw tables that leave untracked exactly what the policy means. Equal policies give equal tables.
 
     Args:
         policy: to compile.
         with_sets: whether long lists become ipsets.
+        variant: whose rules these are to be; it tells in the names of ipsets alone.
 
     Raises:
         InputError: the policy says what iptables has no words for.
     """
-    sets = SetMaker(policy) if with_sets else None
+    sets = SetMaker(policy, variant) if with_sets else None
     found = boxes(policy)
     tables: dict[Family, RawTable] = {}
     for family in Family:
@@ -208,7 +210,7 @@ class _HookCompiler:
         gates: list[tuple[Match, ...]] = []
         for end, letter, ports in ((End.DESTINATION, "d", to), (End.SOURCE, "s", back)):
             if ports:
-                name = f"ctpolicy-g-{self._hook.value[:3]}-{protocol_word(number)}-{letter}"
+                name = f"{self._hook.value[:3]}-{protocol_word(number)}-{letter}"
                 gates.append((InSet(self._sets.gate(name, IntervalSet.of(v for p in ports for v in p)), (end,)),))
         return gates
 

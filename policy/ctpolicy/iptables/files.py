@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ctpolicy.iptables.objects import TOOLS
-from ctpolicy.iptables.ours import BUILT_IN, SET_PREFIX
+from ctpolicy.iptables.ours import BUILT_IN, swapped_in_by
 from ctpolicy.iptables.render import restore_text, rule_text
 from ctpolicy.iptables.render_sets import add_lines, create_line
 from ctpolicy.iptables.ruleset import IpSet, RawTable, RawTables, Variant
 from ctpolicy.packetspace.fields import Family
-
-_FILLED_BESIDE: Final = f"{SET_PREFIX}new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,11 @@ def sets_text(sets: Iterable[IpSet]) -> str:
 
 def _set_lines(one: IpSet) -> Iterator[str]:
     yield f"{create_line(one)} -exist"
-    yield create_line(replace(one, name=_FILLED_BESIDE))
-    yield from add_lines(replace(one, name=_FILLED_BESIDE))
-    yield f"swap {_FILLED_BESIDE} {one.name}"
-    yield f"destroy {_FILLED_BESIDE}"
+    beside = replace(one, name=swapped_in_by(one.name))
+    yield create_line(beside)
+    yield from add_lines(beside)
+    yield f"swap {beside.name} {one.name}"
+    yield f"destroy {beside.name}"
 
 
 def table_text(table: RawTable, family: Family, spelling: Spelling = OURS) -> str:

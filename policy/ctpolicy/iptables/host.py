@@ -42,7 +42,7 @@ class IptablesHost:
 
     def read(self) -> RawTables | None:
         """What is ours."""
-        return own_part(read_raw_tables(self._tools, self._variant))
+        return own_part(read_raw_tables(self._tools, self._variant), self._variant)
 
     def change(self, live: RawTables | None, desired: RawTables | None) -> None:
         """Carry the difference out, step by step; the first step that fails is the last."""

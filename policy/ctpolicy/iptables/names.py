@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator
 from hashlib import sha256
 from typing import Final
 
-from ctpolicy.iptables.ours import CHAIN_PREFIX, SET_PREFIX
+from ctpolicy.iptables.ours import CHAIN_PREFIX, set_prefix
+from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.language.policy import Policy, addresses_of
 from ctpolicy.netfilter.boxes import Hook, Role
 from ctpolicy.packetspace.fields import Family, protocol_name
@@ -31,15 +32,16 @@ def chain_name(hook: Hook, *parts: str) -> str:
     return _within("-".join([CHAIN_PREFIX + _HOOKS[hook], *parts]), LONGEST_CHAIN)
 
 
-def set_name(role: Role, kind: str, stem: str) -> str:
+def set_name(variant: Variant, role: Role, kind: str, stem: str) -> str:
     """`ctpolicy-b4-nodes`: a set that only rules of one role use, because a change fills and empties them in an order.
 
     Args:
-        role: of the rules that ask it.
+        variant: whose rules ask it.
+        role: likewise.
         kind: `4` or `6` for addresses, `p` for ports.
         stem: what it holds.
     """
-    return _within(f"{SET_PREFIX}{role.value[0]}{kind}-{stem}", LONGEST_SET)
+    return _within(f"{set_prefix(variant)}{role.value[0]}{kind}-{stem}", LONGEST_SET)
 
 
 def _within(name: str, longest: int) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ctpolicy.iptables.ours import BUILT_IN, CHAIN_PREFIX, SET_PREFIX
-from ctpolicy.iptables.ruleset import Chain, RawTable, RawTables, Rule, UnmodelledTarget, Verdict
+from ctpolicy.iptables.ours import BUILT_IN, CHAIN_PREFIX, set_prefix
+from ctpolicy.iptables.ruleset import Chain, RawTable, RawTables, Rule, UnmodelledTarget, Variant, Verdict
 
 SOMEBODY_ELSE: Final = Rule((), UnmodelledTarget("somebody else's"))
 """Stands for each rule of others before a jump of ours, so that a jump that does not come first is seen."""
 
 
-def own_part(live: RawTables) -> RawTables | None:
+def own_part(live: RawTables, variant: Variant = Variant.LEGACY) -> RawTables | None:
     """The part of live tables that is ours; None if nothing is. Equal to what was compiled if that is in force."""
     tables = {family: own for family, table in live.tables.items() if (own := RawTable(tuple(_own(table)))).chains}
-    sets = tuple(one for one in live.sets if one.name.startswith(SET_PREFIX))
+    sets = tuple(one for one in live.sets if one.name.startswith(set_prefix(variant)))
     return RawTables(tables, sets) if tables or sets else None
 
 

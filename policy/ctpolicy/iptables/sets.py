@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from ctpolicy.iptables.names import AddressNames, protocol_word, set_name
+from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.prefixes import prefixes
-from ctpolicy.iptables.ruleset import IpSet
+from ctpolicy.iptables.ruleset import IpSet, Variant
 from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.boxes import Box, Role
 from ctpolicy.packetspace.fields import Family
@@ -27,7 +28,8 @@ def room_for(elements: int) -> int:
 class SetMaker:
     """The ipsets of one policy, by name."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, variant: Variant) -> None:
+        self._variant = variant
         self._names = AddressNames(policy)
         self._sets: dict[str, IpSet] = {}
         self._ports: dict[tuple[Role, IntervalSet], str] = {}
@@ -37,7 +39,7 @@ class SetMaker:
         stem = self._names.stem(family, values)
         if stem is None:
             return None
-        name = set_name(role, "4" if family is Family.IPV4 else "6", stem)
+        name = set_name(self._variant, role, "4" if family is Family.IPV4 else "6", stem)
         if name not in self._sets:
             most = room_for(sum(1 for _ in prefixes(values, family.bits)))
             self._sets[name] = IpSet(name, NET, family, values, most=most)
@@ -47,11 +49,12 @@ class SetMaker:
         """The name of a set of these ports; the first entry that has them names it."""
         if (box.role, values) not in self._ports:
             stem = f"{box.entry}_{protocol_word(protocol)}"
-            self._ports[box.role, values] = self._new_port_set(set_name(box.role, "p", stem), values)
+            self._ports[box.role, values] = self._new_port_set(set_name(self._variant, box.role, "p", stem), values)
         return self._ports[box.role, values]
 
-    def gate(self, name: str, values: IntervalSet) -> str:
+    def gate(self, place: str, values: IntervalSet) -> str:
         """The name of a set of ports that anything is asked about at all. Gates of both families share a set."""
+        name = f"{set_prefix(self._variant)}g-{place}"
         before = self._sets.get(name, IpSet(name, PORT))
         self._sets[name] = IpSet(name, PORT, None, IntervalSet.of([*before.values, *values]))
         return name

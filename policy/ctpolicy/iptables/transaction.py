@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain as chained
 
-from ctpolicy.iptables.change import SWAPPED, Change, SetChange, TableChange
-from ctpolicy.iptables.ours import jump
+from ctpolicy.iptables.change import Change, SetChange, TableChange
+from ctpolicy.iptables.ours import is_swap, jump, swapped_in_by
 from ctpolicy.iptables.render import rule_text
 from ctpolicy.iptables.render_sets import create_line, ipset_lines
 from ctpolicy.iptables.ruleset import Chain, IpSet, Rule
@@ -31,11 +31,11 @@ class Step:
 
 def steps(change: Change) -> Iterator[Step]:
     """All of it, in order; see change.py for why no packet slips through in between."""
-    abandoned = (one for one in change.sets_removed if one.name == SWAPPED)
+    abandoned = (one for one in change.sets_removed if is_swap(one.name))
     yield from _sets(chained(_destroyed(abandoned), _made(change.sets_added), _first(change.sets_changed)))
     for table in change.tables:
         yield Step(table.family, _text(_table_lines(table)))
-    removed = (one for one in change.sets_removed if one.name != SWAPPED)
+    removed = (one for one in change.sets_removed if not is_swap(one.name))
     yield from _sets(chained(_then(change.sets_changed), _destroyed(removed)))
 
 
@@ -58,8 +58,8 @@ def _first(changes: Iterable[SetChange]) -> Iterator[str]:
         if change.remade:
             yield create_line(change.remade)
             yield from _elements("add", change.remade, change.remade.live)
-            yield f"swap {SWAPPED} {change.after.name}"
-            yield f"destroy {SWAPPED}"
+            yield f"swap {swapped_in_by(change.after.name)} {change.after.name}"
+            yield f"destroy {swapped_in_by(change.after.name)}"
             continue
         yield from _elements("add", change.after, change.added_first)
         yield from _elements("del", change.after, change.deleted_first)

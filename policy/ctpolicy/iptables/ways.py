@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from ctpolicy.iptables.ours import BUILT_IN, SET_PREFIX, chain_of
+from ctpolicy.iptables.ours import BUILT_IN, chain_of, is_gate
 from ctpolicy.iptables.ruleset import (
     Address,
     AddressRange,
@@ -35,7 +35,6 @@ _Values = Mapping[str, IntervalSet]
 
 _Box = tuple[frozenset[Match], _Values]
 _Frozen = tuple[frozenset[Match], frozenset[tuple[str, IntervalSet]]]
-_GATE = f"{SET_PREFIX}g-"
 
 
 def role_of(rule: Rule) -> str | None:
@@ -81,7 +80,7 @@ def _narrowed(box: _Box, matches: Iterable[Match], sets: Mapping[str, IpSet]) ->
     """What is left of a box; None if nothing is."""
     others, values = set(box[0]), dict(box[1])
     for match in matches:
-        if isinstance(match, InSet) and match.name.startswith(_GATE):
+        if isinstance(match, InSet) and is_gate(match.name):
             continue  # it lets everything by that is asked about behind it
         found = _field(match, sets)
         if found is None:

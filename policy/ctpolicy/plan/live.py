@@ -48,7 +48,7 @@ class Live:
     def own(self, backend: Backend[Any]) -> Any:
         """What a backend has there; None if nothing."""
         if isinstance(backend, IptablesBackend):
-            return own_part(self.raw.get(backend.variant, RawTables()))
+            return own_part(self.raw.get(backend.variant, RawTables()), backend.variant)
         return find_table(self.tables, TABLE_FAMILY, TABLE_NAME)
 
     def foreign(self, backend: Backend[Any]) -> Foreign:
