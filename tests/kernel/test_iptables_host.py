@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.transaction import steps
+from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.testing.strategies import policies
@@ -22,6 +26,8 @@ from kernel.raw_tables import counted, ipset, restore, rules, send
 from policies import policy
 
 pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
+
+SCENARIOS = Path(__file__).parents[1] / "scenarios" / "iptables"
 
 FOREIGN = (
     ":OTHERS - [0:0]",
@@ -223,3 +229,20 @@ def test_a_set_grows_beyond_the_room_that_it_had(variant: Variant, namespace: Na
     put(host, peers(0, 80))
     put(host, peers(70, 90))
     assert f"{set_prefix(variant)}swap" not in namespace.run("ipset", "list", "-n").stdout.split()
+
+
+@pytest.mark.parametrize("scenario", sorted(path.name for path in SCENARIOS.iterdir()))
+def test_the_tools_print_each_scenario_as_it_was_reviewed(
+    variant: Variant, namespace: Namespace, host: IptablesHost, scenario: str
+) -> None:
+    put(host, compile_policy(load_files([SCENARIOS / scenario / "policy.yaml"]), variant=variant))
+    expected = (SCENARIOS / scenario / "expected.rules").read_text().splitlines()
+    found = [line for family in Family for line in printed(namespace, variant, family)]
+    assert found == [line for line in expected if line.startswith((":CTPOLICY", "-"))]
+
+
+def printed(namespace: Namespace, variant: Variant, family: Family) -> list[str]:
+    """Our chains and all rules, their counters left out. A protocol is sent by number, and printed by its name."""
+    lines = [re.sub(r"^\[\d+:\d+\] ", "", line) for line in rules(namespace, variant, family)]
+    lines = [line.replace(set_prefix(variant), set_prefix(Variant.LEGACY)) for line in lines]
+    return [line.replace("-p gre", "-p 47") for line in lines if line.startswith((":CTPOLICY", "-"))]

@@ -11,7 +11,7 @@ The layout, and why a packet's cost does not grow with the policy:
 3. All ways are gotos, and a chain ends with a goto to what is still to be asked. So RETURN, wherever it stands, leaves
    all of ours and goes on in the built-in chain, where others' rules follow. ACCEPT would keep packets from those.
 4. Track entries are asked before bypass entries and end with RETURN. `CT --notrack` lets the packet go on, so that
-   all bypass entries of the same few rules count it.
+   all bypass entries of the same few rules count it; of more than a few that ask alike, the first by name.
 5. Long lists are ipsets. Where there is no ipset they are trees too.
 """
 
@@ -197,15 +197,15 @@ class _HookCompiler:
     def _protocol(self, number: int, own: Sequence[Box], after: str | None) -> list[Rule]:
         """Rules that send packets of one protocol to its chain, if their ports are any that it asks about."""
         word = protocol_word(number).upper()
-        if after is None and self._are_few(own):
-            return self._linear(own)
+        if after is None and self._count(own) == 1:
+            return self._linear(own)  # as many rules as one that leads to a chain
         chain = self._add((word,), self._by_role((word,), own, after))
         gates = self._gates(number, own)
         return [Rule((Protocol(number), *gate), Verdict(VerdictKind.GOTO, chain)) for gate in gates]
 
     def _gates(self, number: int, own: Sequence[Box]) -> list[tuple[Match, ...]]:
         to, back, rest = _by_port(own)
-        if self._sets is None or rest or not sets_find_ports(number):
+        if self._sets is None or rest or not sets_find_ports(number) or self._are_few(own):
             return [()]
         gates: list[tuple[Match, ...]] = []
         for end, letter, ports in ((End.DESTINATION, "d", to), (End.SOURCE, "s", back)):
@@ -225,12 +225,13 @@ class _HookCompiler:
 
     def _rules(self, path: tuple[str, ...], given: Sequence[Box], after: str | None) -> list[Rule]:
         """The rules of a chain that asks about these boxes: one after the other if they are few, or else a tree."""
+        given = self._decisive(given)
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
         field = max(_FIELDS, key=lambda field: self._merit(field, given))
         asking = [box for box in given if self._weight(field, box)]
         rest = [box for box in given if not self._weight(field, box)]
-        if sum(self._questions.count(box) for box in asking) <= MOST_RULES:
+        if self._count(asking) <= MOST_RULES:
             return [*self._linear(given), *_goto(after)]
         loopback = [box for box in asking if box.on_loopback]
         if loopback and len(loopback) < len(asking):
@@ -239,6 +240,24 @@ class _HookCompiler:
         if rest:
             after = self._chain((*path, "R"), rest, after)
         return self._branches((*path, field.letter), field, asking, (0, (1 << field.bits(self._family)) - 1), after)
+
+    def _decisive(self, given: Sequence[Box]) -> Sequence[Box]:
+        """Of more than a few boxes of one role, those that decide: the first by name of those that ask alike, and one
+        alone if it asks nothing."""
+        if self._are_few(given):
+            return given
+        alone = next((box for box in given if self._is_free(box)), None)
+        if alone is not None:
+            return [alone]
+        alike: dict[Box, Box] = {}
+        for box in given:
+            alike.setdefault(box._replace(entry=""), box)
+        return list(alike.values())
+
+    def _is_free(self, box: Box) -> bool:
+        """Whether a box asks nothing any more but its protocol, which whoever asks has looked at."""
+        asked = (box.source, box.destination, box.source_ports, box.destination_ports, box.interfaces)
+        return asked == (None,) * 5 and not box.on_loopback and box.paths == self._hook.paths
 
     def _merit(self, field: _Field, given: Sequence[Box]) -> tuple[int, bool, int]:
         """How well a tree by this field tells boxes apart: ports before addresses, which are longer lists."""
@@ -258,6 +277,7 @@ class _HookCompiler:
         self, path: tuple[str, ...], field: _Field, given: Sequence[Box], block: Interval, after: str | None
     ) -> list[Rule]:
         """Behind a block: rules for the boxes that hold all of it, and branches for those that hold a part."""
+        given = self._decisive(given)
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
         whole = [box for box in given if field.values(box) is None]
@@ -307,7 +327,10 @@ class _HookCompiler:
         return name
 
     def _are_few(self, given: Sequence[Box]) -> bool:
-        return len(given) <= MOST_RULES and sum(self._questions.count(box) for box in given) <= MOST_RULES
+        return len(given) <= MOST_RULES and self._count(given) <= MOST_RULES
+
+    def _count(self, given: Iterable[Box]) -> int:
+        return sum(self._questions.count(box) for box in given)
 
     def _linear(self, given: Iterable[Box]) -> list[Rule]:
         return [rule for box in given for rule in self._questions.rules(box)]
