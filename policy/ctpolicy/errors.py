@@ -7,7 +7,7 @@
     │   ├── RefusedError          the kernel or a tool said no to a change: read the host again
     │   └── KernelCrashError      a tool or library died in mid-call: read the host again before anything else
     ├── DeadlineError          6  whoever called: try again, after reading the host again
-    │   └── LockError             the same, but nothing was changed: another tool held the lock all the while
+    │   └── LockError             the same, but it was not done: another tool held the lock all the while
     └── ApplyError                the administrator: a commit did not do what was planned
         ├── NotAppliedError    3  the host was read again and is as it was before
         └── InconsistentError  4  it is not; the message says what to run by hand
@@ -51,7 +51,7 @@ class DeadlineError(CtpolicyError):
 
 
 class LockError(DeadlineError):
-    """Another tool held a lock for as long as we waited. Nothing was changed."""
+    """Another tool held a lock for as long as we waited. What was asked for was not done."""
 
 
 class ApplyError(CtpolicyError):

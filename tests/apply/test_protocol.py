@@ -13,6 +13,7 @@ from ctpolicy.errors import (
     HostError,
     InconsistentError,
     KernelCrashError,
+    LockError,
     NotAppliedError,
     RefusedError,
 )
@@ -137,10 +138,22 @@ def test_a_first_apply_that_went_wrong_leaves_no_table() -> None:
     assert list(kernel.commits[1]["nftables"][0]) == ["delete"]
 
 
-def test_no_privilege_is_told_as_such_and_nothing_is_read() -> None:
-    denied = HostError("Run this as root.")
-    with pytest.raises(HostError, match="as root"):
-        apply_plan(_plan(), ScriptedKernel(OLD, stays(denied)))
+@pytest.mark.parametrize("cause", [HostError("Run this as root."), LockError("Another holds the lock.")])
+def test_what_callers_can_mend_is_told_as_such_once_the_host_was_looked_at(cause: CtpolicyError) -> None:
+    with pytest.raises(CtpolicyError, match=f"{cause} The host was read again and is as it was") as told:
+        apply_plan(_plan(), ScriptedKernel(OLD, stays(cause)))
+    assert type(told.value) is type(cause)
+
+
+@pytest.mark.parametrize("cause", [HostError("Run this as root."), LockError("Another holds the lock.")])
+def test_a_cause_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done(cause: CtpolicyError) -> None:
+    """A host that lacked `xt_CT` was left with the ipsets that had been made first, and exit status 5."""
+    kernel = ScriptedKernel(OLD, becomes(NEITHER, cause), becomes(OLD))
+    with pytest.raises(type(cause), match="is as it was"):
+        apply_plan(_plan(), kernel)
+    assert kernel.live == OLD
+    with pytest.raises(InconsistentError, match=str(cause)):
+        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER, cause), stays(REFUSAL)))
 
 
 def test_a_removal_that_left_the_table_is_not_applied() -> None:

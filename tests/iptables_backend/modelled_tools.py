@@ -106,9 +106,9 @@ def _table_changed(tables: RawTables, family: Family, text: str) -> RawTables:
             _, name, words = line.split(" ", 2)
             chains[name].remove(read_rule(words, family, known))
         elif line.startswith("-I "):
-            _, name, first, words = line.split(" ", 3)
-            _refuse_if(first != "1", line)
-            chains[name].insert(0, read_rule(words, family, known))
+            _, name, place, words = line.split(" ", 3)
+            _refuse_if(int(place) > len(chains[name]) + 1, line)
+            chains[name].insert(int(place) - 1, read_rule(words, family, known))
         elif line.startswith("-X "):
             _refuse_if(bool(chains.pop(line[3:])), line)
     policies = {"PREROUTING": "ACCEPT", "OUTPUT": "ACCEPT"}

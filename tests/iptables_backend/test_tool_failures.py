@@ -59,10 +59,10 @@ LEGACY_FAILURES = {
     ),
     "no chain": (
         *(2, f"iptables-restore v1.8.9 (legacy): Couldn't load target `GONE':No such file or directory\n\n{HELP}"),
-        *(RefusedError, "nothing was changed: .*`GONE'"),
+        *(RefusedError, "refused all of it: .*`GONE'"),
     ),
     "no set": (2, f"iptables-restore v1.8.9 (legacy): Set gone doesn't exist.\n\n{HELP}", RefusedError, "Set gone"),
-    "commit": (1, "iptables-restore: line 3 failed\n", RefusedError, "nothing was changed: iptables-restore: line 3"),
+    "commit": (1, "iptables-restore: line 3 failed\n", RefusedError, "refused all of it: iptables-restore: line 3"),
     "busy": (4, "iptables-restore: Resource temporarily unavailable.\n", RefusedError, "Try again"),
     "a shell's": (127, "", KernelCrashError, "exit status 127"),
 }

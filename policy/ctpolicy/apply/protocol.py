@@ -1,4 +1,8 @@
-"""The protocol of apply. Confirmation, snapshots and locks will stand around it; this is the part that writes."""
+"""The protocol of apply. Confirmation, snapshots and locks will stand around it; this is the part that writes.
+
+A change may take several transactions, and any of them can fail in any way. So whatever a failure says of itself, the
+host is read again before anything is said of it; and what was done before the failure is undone, and that looked at.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from typing import TypeVar
 
 from ctpolicy.errors import (
     CtpolicyError,
-    DeadlineError,
+    HostError,
     InconsistentError,
     KernelCrashError,
+    LockError,
     NotAppliedError,
     RefusedError,
 )
@@ -17,14 +22,17 @@ from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
 
+_AS_BEFORE = "The host was read again and is as it was before."
+
 
 def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
     """Make what is live the desired, and look whether it is. A plan with nothing to do writes nothing.
 
     Raises:
-        HostError: this host cannot (privilege, library); nothing was changed.
-        NotAppliedError: it failed, and the host was looked at and is as it was before.
-        InconsistentError: it failed, and the host is not, or could not be looked at.
+        HostError: this host cannot (privilege, tool, module); it was looked at and is as it was before.
+        LockError: another held a lock all the while; likewise.
+        NotAppliedError: it failed otherwise; likewise.
+        InconsistentError: it failed, and the host is not as it was, or could not be looked at.
     """
     if not plan:
         return
@@ -34,14 +42,14 @@ def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
         return
     if after != plan.live:
         _put_back(plan, after, host, failure)
-    raise NotAppliedError(f"{_why(failure)} The host was read again and is as it was before.")
+    raise _as_before(failure)
 
 
 def _change(host: Host[Own], live: Own | None, desired: Own | None) -> CtpolicyError | None:
-    """Run the transactions; the failure, if what the host is like now can only be known by looking."""
+    """Run the transactions; the failure, after which only looking tells what the host is like now."""
     try:
         host.change(live, desired)
-    except (RefusedError, KernelCrashError, DeadlineError) as failure:
+    except CtpolicyError as failure:
         return failure
     return None
 
@@ -61,6 +69,21 @@ def _put_back(plan: Plan[Own], after: Own | None, host: Host[Own], failure: Ctpo
     if _look(plan, host, second or failure) != plan.live:
         reason = f" Putting it back failed too: {second}" if second else ""
         raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {plan.backend.by_hand}")
+
+
+def _as_before(failure: CtpolicyError | None) -> CtpolicyError:
+    """The error to tell once the host is known to be as it was.
+
+    What this host lacks, and a lock that another has, are told as such, for they tell callers what to do: get it, or
+    try again.
+    """
+    told = f"{_why(failure)} {_AS_BEFORE}"
+    match failure:
+        case LockError():
+            return LockError(told)
+        case HostError() if not isinstance(failure, RefusedError | KernelCrashError):
+            return HostError(told)
+    return NotAppliedError(told)
 
 
 def _why(failure: CtpolicyError | None) -> str:

@@ -60,7 +60,8 @@ class TableChange:
         before: those of them that are there, as they are.
         removed: chains of ours that go, as they are.
         unhooked: jumps of ours that go, by built-in chain.
-        hooked: built-in chains that are to jump to ours first of all.
+        hooked: jumps of ours that come: the built-in chain, the place in it, from 1, and the rule. One that was
+            compiled comes first of all; one that is put back, where it was.
     """
 
     family: Family
@@ -68,7 +69,7 @@ class TableChange:
     before: tuple[Chain, ...]
     removed: tuple[Chain, ...]
     unhooked: tuple[tuple[str, Rule], ...]
-    hooked: tuple[str, ...]
+    hooked: tuple[tuple[str, int, Rule], ...]
 
     def __bool__(self) -> bool:
         return bool(self.written or self.removed or self.unhooked or self.hooked)
@@ -91,10 +92,12 @@ def difference(live: RawTables | None, desired: RawTables | None) -> Change:
     """What makes the one into the other; both are what is ours (own.own_part).
 
     Raises:
-        HostError: an ipset of ours is there, and is not as ctpolicy makes them.
+        HostError: an ipset of ours is there, or was there and would have to come back, that is not as ctpolicy makes
+            them.
     """
     before, after = live or RawTables(), desired or RawTables()
     old, new = {one.name: one for one in before.sets}, {one.name: one for one in after.sets}
+    _refuse_unmade([one for name, one in new.items() if name not in old])
     tables = (_table_change(family, before.tables.get(family), after.tables.get(family)) for family in Family)
     return Change(
         tuple(new[name] for name in sorted(new.keys() - old.keys())),
@@ -110,15 +113,23 @@ def _table_change(family: Family, live: RawTable | None, desired: RawTable | Non
     different = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     own = [name for name in different if name not in BUILT_IN]
     moved = [name for name in BUILT_IN if name in different]
-    jumps = ((name, rule) for name in moved if name in old for rule in old[name].rules)
+    gone = ((name, rule) for name in moved if name in old for rule in old[name].rules)
+    come = ((name, place, rule) for name in moved if name in new for place, rule in enumerate(new[name].rules, 1))
     return TableChange(
         family,
         tuple(new[name] for name in own if name in new),
         tuple(old[name] for name in own if name in new and name in old),
         tuple(old[name] for name in own if name not in new),
-        tuple((name, rule) for name, rule in jumps if rule != SOMEBODY_ELSE),
-        tuple(name for name in moved if name in new),
+        tuple((name, rule) for name, rule in gone if rule != SOMEBODY_ELSE),
+        tuple((name, place, rule) for name, place, rule in come if rule != SOMEBODY_ELSE),
     )
+
+
+def _refuse_unmade(sets: list[IpSet]) -> None:
+    """What was compiled can be made; what somebody made under our names, and is to be put back, perhaps not."""
+    for one in sets:
+        if one.unmodelled:
+            raise HostError(f"The ipset {one.name} cannot be made again as it was ({one.type} {one.unmodelled}).")
 
 
 def _set_change(before: IpSet, after: IpSet) -> SetChange:

@@ -52,12 +52,12 @@ def iptables_failure(tool: str, variant: Variant, family: Family, status: int, t
     if status not in _TOOLS_OWN or text.startswith(_PYTHONS):
         return _death(tool, status, said)
     if status == _RESOURCE_PROBLEM and "holding the xtables lock" in said:
-        return LockError(f"Another iptables held the lock all the while, nothing was changed ({said}). Try again.")
+        return LockError(f"Another iptables held the lock all the while ({said}). Try again.")
     missing = _missing(variant, family, said)
     if missing:
         return HostError(f"{missing} ({tool}: {said})")
     again = " Try again, after reading the host again." if status == _RESOURCE_PROBLEM else ""
-    return RefusedError(f"{tool} refused, and nothing was changed: {said}{again}")
+    return RefusedError(f"{tool} refused all of it: {said}.{again}")
 
 
 def ipset_failure(status: int, text: str) -> CtpolicyError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ctpolicy.iptables.change import Change, SetChange, TableChange
-from ctpolicy.iptables.ours import jump
 from ctpolicy.iptables.render import rule_lines, rule_text
 from ctpolicy.iptables.render_sets import element_texts
 from ctpolicy.iptables.ruleset import Chain, IpSet, Variant
@@ -48,9 +47,9 @@ def _set(change: SetChange) -> Iterator[ObjectChange]:
 
 def _table(change: TableChange) -> Iterator[ObjectChange]:
     before = {chain.name: chain for chain in change.before}
-    for built_in in dict.fromkeys([*(name for name, _ in change.unhooked), *change.hooked]):
+    for built_in in dict.fromkeys([*(name for name, _ in change.unhooked), *(name for name, *_ in change.hooked)]):
         gone = (rule_text(rule, change.family) for name, rule in change.unhooked if name == built_in)
-        come = (rule_text(jump(name), change.family) for name in change.hooked if name == built_in)
+        come = (rule_text(rule, change.family) for name, _, rule in change.hooked if name == built_in)
         yield ObjectChange("chain", built_in, Turn.CHANGED, added=list(come), removed=list(gone))
     for chain in change.removed:
         yield ObjectChange("chain", chain.name, Turn.REMOVED, removed=rule_lines(chain, change.family))

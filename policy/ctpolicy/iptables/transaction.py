@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain as chained
 
 from ctpolicy.iptables.change import Change, SetChange, TableChange
-from ctpolicy.iptables.ours import is_swap, jump, swapped_in_by
 from ctpolicy.iptables.render import rule_text
 from ctpolicy.iptables.render_sets import create_line, ipset_lines
 from ctpolicy.iptables.ruleset import Chain, IpSet, Rule
@@ -95,18 +94,23 @@ def _table_lines(change: TableChange) -> Iterator[str]:
     before = {chain.name: chain for chain in change.before}
     for chain in change.written:
         yield from _rule_lines(chain, before.get(chain.name), family)
-    yield from (f"-D {built_in} {rule.spelling or rule_text(rule, family)}" for built_in, rule in change.unhooked)
-    yield from (f"-I {built_in} 1 {rule_text(jump(built_in), family)}" for built_in in change.hooked)
+    yield from (f"-D {built_in} {_words(rule, family)}" for built_in, rule in change.unhooked)
+    yield from (f"-I {built_in} {place} {_words(rule, family)}" for built_in, place, rule in change.hooked)
     yield from (f"-X {chain.name}" for chain in change.removed)
     yield "COMMIT"
 
 
 def _rule_lines(chain: Chain, before: Chain | None, family: Family) -> Iterator[str]:
-    """The chain's rules; those that it has already keep what they have counted."""
+    """The chain's rules; those that it has already keep what they have counted, as do those that are put back."""
     counted: dict[Rule, list[Rule]] = {}
     for rule in before.rules if before else ():
         counted.setdefault(rule, []).append(rule)
     for rule in chain.rules:
         known = counted.get(rule)
-        live = known.pop(0) if known else Rule()
-        yield f"[{live.packets}:{live.bytes}] -A {chain.name} {rule_text(rule, family)}"
+        live = known.pop(0) if known else rule
+        yield f"[{live.packets}:{live.bytes}] -A {chain.name} {_words(rule, family)}"
+
+
+def _words(rule: Rule, family: Family) -> str:
+    """A rule's own words, if it is live or was; deletions have to repeat them, and what is put back should."""
+    return rule.spelling or rule_text(rule, family)
