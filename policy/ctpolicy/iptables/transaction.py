@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain as chained
 
 from ctpolicy.iptables.change import Change, SetChange, TableChange
+from ctpolicy.iptables.ours import is_swap, swapped_in_by
 from ctpolicy.iptables.render import rule_text
 from ctpolicy.iptables.render_sets import create_line, ipset_lines
 from ctpolicy.iptables.ruleset import Chain, IpSet, Rule
