@@ -46,12 +46,15 @@ class RawOracle:
         self.asked = asked
         self._hosts = [IptablesHost(IptablesTools(world.namespace.path), variant) for world in asked.worlds]
         self._live: RawTables | None = None
+        self._is_known = True
 
     def load(self, desired: RawTables | None) -> None:
         """Change both worlds alike; what is then read back from the first is what was wanted."""
+        is_known, self._is_known = self._is_known, False  # a change that fails must not make all later ones fail
         for host in self._hosts:
-            host.change(self._live, desired)
+            host.change(self._live if is_known else host.read(), desired)
         self._live = self._hosts[0].read()
+        self._is_known = True
         assert self._live == (desired if desired and desired.tables else None)
 
 

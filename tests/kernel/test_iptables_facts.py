@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -239,3 +240,16 @@ def test_the_load_shows_a_gap_where_there_is_one(variant: Variant, namespace: Na
         time.sleep(0.1)  # the thread that sends has to have its turn, on a machine that does much else
         restore(namespace, variant, "-I OUTPUT -j OURS")
     assert states(namespace)["new"] + states(namespace)["established"] > 0
+
+
+@pytest.mark.parametrize("chains", [15, 16])
+def test_nft_takes_sixteen_chains_that_lead_into_each_other(
+    variant: Variant, namespace: Namespace, chains: int
+) -> None:
+    """A built-in one and fifteen; gotos count as jumps do. Legacy takes any number."""
+    names = [f"C{number}" for number in range(chains)]
+    lines = [*(f":{name} - [0:0]" for name in names), "-A OUTPUT -j C0"]
+    lines += [f"-A {name} -g {following}" for name, following in pairwise(names)]
+    restore(namespace, variant, *lines, check=False)
+    is_there = any("-A OUTPUT -j C0" in line for line in rules(namespace, variant))
+    assert is_there is (variant is Variant.LEGACY or chains == 15)

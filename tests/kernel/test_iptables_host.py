@@ -17,13 +17,14 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.transaction import steps
-from ctpolicy.language.load import load_files
+from ctpolicy.language.load import load_files, load_text
 from ctpolicy.language.policy import Policy
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.testing.strategies import policies
 from kernel.namespace import Namespace, make_namespace
 from kernel.raw_tables import counted, ipset, restore, rules, send
 from policies import policy
+from property.test_iptables_rules_mean_the_policy import DEEP, deep_policy
 
 pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
 
@@ -246,3 +247,12 @@ def printed(namespace: Namespace, variant: Variant, family: Family) -> list[str]
     lines = [re.sub(r"^\[\d+:\d+\] ", "", line) for line in rules(namespace, variant, family)]
     lines = [line.replace(set_prefix(variant), set_prefix(Variant.LEGACY)) for line in lines]
     return [line.replace("-p gre", "-p 47") for line in lines if line.startswith((":CTPOLICY", "-"))]
+
+
+def test_a_policy_whose_trees_follow_each_other_is_taken(
+    variant: Variant, namespace: Namespace, host: IptablesHost
+) -> None:
+    """iptables-nft refuses chains that lead into each other more than sixteen deep."""
+    put(host, compile_policy(load_text(deep_policy(DEEP[0], 60)), with_sets=False))
+    put(host, compile_policy(load_text(deep_policy(DEEP[1], 60)), with_sets=False))
+    put(host, None)

@@ -21,7 +21,7 @@ from kernel.test_kernel_agrees_with_decide import Tally, differences
 
 pytestmark = pytest.mark.kernel
 
-POLICIES = 20
+POLICIES = 15
 PACKETS = 600
 """About each policy."""
 

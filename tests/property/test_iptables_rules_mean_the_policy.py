@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 
 from ctpolicy.iptables.compile import compile_policy
-from ctpolicy.iptables.ruleset import InSet, RawTables
+from ctpolicy.iptables.ours import BUILT_IN
+from ctpolicy.iptables.ruleset import InSet, RawTable, RawTables, Verdict
 from ctpolicy.iptables.space import raw_space
 from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Policy
@@ -61,6 +64,37 @@ def test_of_many_entries_that_ask_alike_only_the_first_is_asked() -> None:
     space = raw_space(tables)
     assert space.certainly == space.possibly == bypass_space(policy)
     assert longest_list(tables) <= 12
+
+
+DEEP = (
+    lambda n: f"host-service: tcp/{1000 + 7 * n}, peers: [10.0.{n % 250}.0/24, 10.9.9.{n % 200}]",
+    lambda n: (
+        f"host-client: [tcp/{n * 6 + 6}-{n * 6 + 9}, udp/{n * 3 + 2}], peers: [10.1.{n % 250}.0/24, 'fd00:{n}::/64']"
+    ),
+    lambda n: f"forward: tcp/443, clients: [10.2.{n % 250}.0/24, 10.9.9.{n % 200}], servers: [11.0.{n}.7, 13.0.{n}.7]",
+)
+
+
+@pytest.mark.parametrize("entry", DEEP)
+def test_chains_are_not_deeper_than_nf_tables_takes(entry: Callable[[int], str]) -> None:
+    """Trees that followed each other by gotos were 27 chains deep, and iptables-nft refused them."""
+    tables = compile_policy(load_text(deep_policy(entry, 60)))
+    assert max(depth(table, name) for table in tables.tables.values() for name in BUILT_IN) <= 16
+
+
+def deep_policy(entry: Callable[[int], str], entries: int) -> str:
+    text = "apiVersion: ctpolicy/v1\nname: deep\nprotect: [udp/9]\nbypass:\n"
+    text += "".join(f"  - {{name: e{n}, {entry(n)}}}\n" for n in range(entries))
+    text += "  - {name: any, match: {source: 99.0.0.0/8, both-ways: true}, acknowledge: x}\ntrack:\n"
+    return text + "".join(f"  - {{name: t{n}, {entry(3 * n)}}}\n" for n in range(entries // 4))
+
+
+def depth(table: RawTable, name: str) -> int:
+    """Chains that lead into each other from this one on, with it."""
+    chain = table.chain(name)
+    rules = chain.rules if chain else ()
+    targets = {rule.target.chain for rule in rules if isinstance(rule.target, Verdict) and rule.target.chain}
+    return 1 + max((depth(table, target) for target in targets), default=0)
 
 
 def longest_list(tables: RawTables) -> int:

@@ -48,7 +48,7 @@ def related_policies(draw: st.DrawFn) -> Policy:
     return load_text("\n".join(lines))
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(policies(), policies(), st.booleans(), st.booleans())
 def test_what_both_leave_untracked_is_never_tracked(before: Policy, after: Policy, first: bool, then: bool) -> None:
     check(compile_policy(before, first), compile_policy(after, then))

@@ -8,8 +8,10 @@ The layout, and why a packet's cost does not grow with the policy:
 2. Behind the gate a tree of chains narrows the port, or whatever most boxes ask about, eight ways at a time, until
    few rules are left to ask one after the other (a linear rule costs about 19 ns, Linux 6.18). Its blocks are fixed
    prefixes of the field's values, so that a new entry changes only the chains on its way.
-3. All ways are gotos, and a chain ends with a goto to what is still to be asked. So RETURN, wherever it stands, leaves
-   all of ours and goes on in the built-in chain, where others' rules follow. ACCEPT would keep packets from those.
+3. All ways of track entries are gotos, and a chain ends with a goto to what is still to be asked. So RETURN, wherever
+   it stands, leaves all of ours and goes on in the built-in chain, where others' rules follow. ACCEPT would keep
+   packets from those. Bypass entries need no RETURN: of two trees of theirs the first is a jump, which comes back, so
+   that they are not one as deep as both.
 4. Track entries are asked before bypass entries and end with RETURN. `CT --notrack` lets the packet go on, so that
    all bypass entries of the same few rules count it; of more than a few that ask alike, the first by name.
 5. Long lists are ipsets. Where there is no ipset they are trees too.
@@ -18,10 +20,11 @@ The layout, and why a packet's cost does not grow with the policy:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ctpolicy.errors import InputError
 from ctpolicy.iptables.names import chain_name, protocol_word
 from ctpolicy.iptables.ours import BUILT_IN, chain_of, jump
 from ctpolicy.iptables.prefixes import block_around, within
@@ -50,8 +53,12 @@ from ctpolicy.packetspace.intervals import Interval, IntervalSet
 MOST_RULES: Final = 8
 """That stand one after the other; of more, a tree is cheaper."""
 
-_BRANCH_BITS: Final = 3
-"""A node of a tree has 2^3 branches: with 4.5 comparisons a level on average, 10,000 ports are 5 levels."""
+DEEPEST: Final = 16
+"""Chains that lead into each other, a built-in one with them: nf_tables refuses more, gotos too (Linux 6.18)."""
+
+_BRANCH_BITS: Final = (3, 4, 5, 6, 8)
+"""A node of a tree has 2^3 branches: with 4.5 comparisons a level on average, 10,000 ports are 5 levels. Where that
+would be too deep, nodes are wider."""
 
 _MOST_INTERVALS: Final = 64
 """Of one box, to be spread over a tree; a longer list is asked as an ipset."""
@@ -76,11 +83,39 @@ def compile_policy(policy: Policy, with_sets: bool = True, variant: Variant = Va
         for hook, built_in in zip(Hook, BUILT_IN, strict=True):
             own = [box for role in (Role.TRACK, Role.BYPASS) for box in found[hook, role] if family in box.families]
             if own:
-                chains |= _HookCompiler(family, hook, sets).compile(own, chain_of(built_in))
+                chains |= _shallow_enough(family, hook, sets, own, chain_of(built_in))
                 chains[built_in] = Chain(built_in, (jump(built_in),), "ACCEPT")
         if chains:
             tables[family] = RawTable(tuple(chains[name] for name in sorted(chains)))
     return RawTables(tables, _used(sets, tables.values()) if sets else ())
+
+
+def _shallow_enough(
+    family: Family, hook: Hook, sets: SetMaker | None, given: Sequence[Box], name: str
+) -> dict[str, Chain]:
+    """The chains for these boxes; their trees have the narrowest nodes with which nf_tables takes them."""
+    for bits in _BRANCH_BITS:
+        chains = _HookCompiler(family, hook, sets, bits).compile(given, name)
+        if _depth(chains, name) < DEEPEST:
+            return chains
+    raise InputError(
+        "This policy asks about too many things at once for iptables: its chains would lead into each other more than "
+        f"{DEEPEST} deep. Give entries fewer addresses of their own, as groups that they share, or use nftables."
+    )
+
+
+def _depth(chains: Mapping[str, Chain], name: str) -> int:
+    """How many chains lead into each other at most, from this one on."""
+    depths: dict[str, int] = {}
+
+    def depth(name: str) -> int:
+        if name not in depths:
+            targets = (rule.target for rule in chains[name].rules)
+            led_to = {target.chain for target in targets if isinstance(target, Verdict) and target.chain}
+            depths[name] = 1 + max(map(depth, led_to), default=0)
+        return depths[name]
+
+    return depth(name)
 
 
 def _used(sets: SetMaker, tables: Iterable[RawTable]) -> tuple[IpSet, ...]:
@@ -158,7 +193,8 @@ class _HookCompiler:
     asked about something else; None if there is nothing.
     """
 
-    def __init__(self, family: Family, hook: Hook, sets: SetMaker | None) -> None:
+    def __init__(self, family: Family, hook: Hook, sets: SetMaker | None, branch_bits: int) -> None:
+        self._branch_bits = branch_bits
         self._family = family
         self._hook = hook
         self._sets = sets
@@ -228,6 +264,8 @@ class _HookCompiler:
         given = self._decisive(given)
         if self._are_few(given):
             return [*self._linear(given), *_goto(after)]
+        if after is not None and given[0].role is Role.BYPASS:
+            return self._one_after_the_other(path, self._rules((*path, "J"), given, None), after)
         field = max(_FIELDS, key=lambda field: self._merit(field, given))
         asking = [box for box in given if self._weight(field, box)]
         rest = [box for box in given if not self._weight(field, box)]
@@ -239,7 +277,16 @@ class _HookCompiler:
             rest += loopback
         if rest:
             after = self._chain((*path, "R"), rest, after)
-        return self._branches((*path, field.letter), field, asking, (0, (1 << field.bits(self._family)) - 1), after)
+        everything = (0, (1 << field.bits(self._family)) - 1)
+        if after is not None and given[0].role is Role.BYPASS:
+            tree = self._branches((*path, field.letter), field, asking, everything, None)
+            return self._one_after_the_other(path, tree, after)
+        return self._branches((*path, field.letter), field, asking, everything, after)
+
+    def _one_after_the_other(self, path: tuple[str, ...], first: Iterable[Rule], after: str) -> list[Rule]:
+        """Bypass entries that come back from being asked, so that chains are not as deep as both together."""
+        jump = Verdict(VerdictKind.JUMP, self._add((*path, "J"), first))
+        return [Rule((), jump), *_goto(after)]
 
     def _decisive(self, given: Sequence[Box]) -> Sequence[Box]:
         """Of more than a few boxes of one role, those that decide: the first by name of those that ask alike, and one
@@ -296,7 +343,7 @@ class _HookCompiler:
     ) -> list[Rule]:
         """A rule for each part of a block that boxes hold some of, and then what is still to be asked."""
         rules: list[Rule] = []
-        for narrowed in _narrowed(field, given, block):
+        for narrowed in _narrowed(field, given, block, self._branch_bits):
             if len(narrowed) == 1 and self._questions.count(narrowed[0]) == 1:
                 rules += self._linear(narrowed)
                 continue
@@ -340,11 +387,11 @@ def _goto(chain: str | None) -> list[Rule]:
     return [] if chain is None else [Rule((), Verdict(VerdictKind.GOTO, chain))]
 
 
-def _narrowed(field: _Field, given: Iterable[Box], block: Interval) -> Iterable[list[Box]]:
-    """For each eighth of a block, or value if it has fewer, what boxes hold of it; those of which none holds any left
-    out."""
+def _narrowed(field: _Field, given: Iterable[Box], block: Interval, bits: int) -> Iterable[list[Box]]:
+    """What boxes hold of each of the 2^bits parts of a block, or of each of its values if it has fewer; parts of which
+    none holds any are left out."""
     first, last = block
-    size = max(1, (last - first + 1) >> _BRANCH_BITS)
+    size = max(1, (last - first + 1) >> bits)
     parts: dict[int, list[Box]] = defaultdict(list)
     for box in given:
         values = field.values(box) or IntervalSet()
