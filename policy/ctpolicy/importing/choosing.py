@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Final
 
 from ctpolicy.importing.candidates import kinds, matches
@@ -48,7 +49,7 @@ def choose(
     target: PacketSpace,
     allowed: PacketSpace,
     *,
-    widely: bool,
+    around: Callable[[Box], Iterator[Entry]] | None = None,
     narrow: Callable[[Box], Box] = lambda box: box,
     harmless: PacketSpace | None = None,
 ) -> list[Entry]:
@@ -57,7 +58,7 @@ def choose(
     Args:
         target: what has to be held. Where the language cannot say it, the entries hold less.
         allowed: what may be held besides; the target is in it.
-        widely: whether what cannot be said exactly is held by an entry that holds more than is allowed.
+        around: makes entries of a box that cannot be said exactly; they may hold more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
         harmless: what entries of the kinds may hold; that is what is allowed, if not given. A tracked service is a
             service, though one direction of it would be tracked without it too.
@@ -70,8 +71,8 @@ def choose(
         for proposed in (_whole_flows, _spelled_out):
             found, left = _greedily(proposed(boxes), left, allowed, harmless)
             chosen += found
-        if widely and left == before:
-            found, left = _greedily(_around(boxes), left, PacketSpace.all(), harmless)
+        if around and left == before:
+            found, left = _greedily(chain.from_iterable(map(around, boxes)), left, PacketSpace.all(), harmless)
             chosen += found
         if left == before:
             break
@@ -84,10 +85,6 @@ def _whole_flows(boxes: Iterable[Box]) -> Iterator[Entry]:
 
 def _spelled_out(boxes: Iterable[Box]) -> Iterator[Entry]:
     return (entry for box in boxes for entry in matches(box))
-
-
-def _around(boxes: Iterable[Box]) -> Iterator[Entry]:
-    return (entry for box in boxes for entry in matches(box, widely=True))
 
 
 def _greedily(

@@ -15,19 +15,19 @@ _ANY = IntervalSet.full(INTERFACE_BITS)
 def exact_interfaces(values: IntervalSet) -> Interfaces | None:
     """The names and patterns that stand for these values; None if none do, such as all but one interface."""
     found = hull(values)
-    return found if found is not None and interface_set(found) == values else None
+    return found if interface_set(found) == values else None
 
 
-def hull(values: IntervalSet) -> Interfaces | None:
-    """The fewest names and patterns that hold these values, and maybe others; None if only one without a name would.
+def hull(values: IntervalSet) -> Interfaces:
+    """The fewest names and patterns that hold these values, and maybe others; every interface, if no patterns do.
 
-    The interface that nobody names is in no pattern: where it is among the values, every interface has to be.
+    The interface that nobody names is in no pattern, and all that have names but a few are in none together.
     """
     if values == _ANY or 0 in values:
         return Interfaces()
     found = [_patterns(interval) for interval in values]
     if any(patterns is None for patterns in found):
-        return None
+        return Interfaces()
     return Interfaces.of(pattern for patterns in found for pattern in patterns or ())
 
 
