@@ -62,6 +62,19 @@ track:
   - {name: some, match: {paths: [in], destination-ports: udp/53, source: 192.0.2.0/24, interfaces: ["l*"]}}
   - {name: one, match: {paths: [in], destination-ports: udp/53, source: 192.0.2.1, interfaces: [eth1]}}
 """,
+    "patterns without a name between them, and names of both that are tracked for some": """
+bypass:
+  - {name: both, host-service: udp/1-100, interfaces: ["eth1*", "eth2*"]}
+track:
+  - {name: some, host-client: udp/1-100, peers: 127.0.0.0/8, interfaces: [eth1, "eth25*"]}
+""",
+    "lo is in a tracked pattern on one path alone": """
+bypass:
+  - {name: dns, match: {interfaces: ["l*", a], destination-ports: udp/53, destination: 192.0.2.1}}
+track:
+  - {name: service, host-service: udp/53}
+  - {name: some, match: {paths: [forward, out], destination-ports: udp/50-60000, interfaces: ["lo*"], both-ways: true}}
+""",
 }
 
 

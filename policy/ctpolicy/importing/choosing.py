@@ -41,6 +41,9 @@ BOXES_A_ROUND: Final = 100
 MOST_ROUNDS: Final = 40
 """A policy of more entries than these rounds find is not what a person would go on with."""
 
+Around = Callable[[Box], Iterator[Entry]]
+"""Entries of a box that may hold more than the box."""
+
 _RANKS: Final = (HostService, HostClient, Forward, Ports, Overlay, Match)
 """Of those that hold the same, what people would write; an overlay's preset comes before all of them."""
 
@@ -49,7 +52,7 @@ def choose(
     target: PacketSpace,
     allowed: PacketSpace,
     *,
-    around: Callable[[Box], Iterator[Entry]] | None = None,
+    around: Around | None = None,
     narrow: Callable[[Box], Box] = lambda box: box,
     harmless: PacketSpace | None = None,
 ) -> list[Entry]:
@@ -60,9 +63,10 @@ def choose(
         allowed: what may be held besides; the target is in it.
         around: makes entries of a box that cannot be said exactly; they may hold more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
-        harmless: what entries of the kinds may hold; that is what is allowed, if not given. A tracked service is a
-            service, though one direction of it would be tracked without it too.
+        harmless: what entries of the kinds may hold, which else is what is allowed, and those around a box, which else
+            is anything. A tracked service is a service, though one direction of it would be tracked without it too.
     """
+    anything = PacketSpace.all() if harmless is None else harmless
     harmless = allowed if harmless is None else harmless
     chosen, left = many_services(target, harmless)
     for _ in range(MOST_ROUNDS):
@@ -72,7 +76,7 @@ def choose(
             found, left = _greedily(proposed(boxes), left, allowed, harmless)
             chosen += found
         if around and left == before:
-            found, left = _greedily(chain.from_iterable(map(around, boxes)), left, PacketSpace.all(), harmless)
+            found, left = _greedily(chain.from_iterable(map(around, boxes)), left, anything, harmless)
             chosen += found
         if left == before:
             break

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final
 
 from ctpolicy.importing.candidates import MOST_PROTOCOLS, matches
-from ctpolicy.importing.choosing import BOXES_A_ROUND, choose
+from ctpolicy.importing.choosing import BOXES_A_ROUND, Around, choose
 from ctpolicy.importing.exceptions import Exceptions, exceptions_of
 from ctpolicy.importing.holes import holes_filled
 from ctpolicy.importing.many import MANY
@@ -79,18 +79,21 @@ def _completed(found: Solution, space: PacketSpace, exceptions: Exceptions) -> S
     Names and patterns lie apart or in one another. So what is left over of the patterns around a packet's interface is
     patterns, and a track entry can say it.
     """
-    for around in (_OF_ANY_PROTOCOL, matches):
+    for around, tracked_around in ((_OF_ANY_PROTOCOL, None), (matches, matches)):
         if missing := found.missing(space):
-            found = _held_back(found, choose(missing, space, around=around), space, exceptions)
+            proposed = choose(missing, space, around=around)
+            found = _held_back(found, proposed, space, exceptions, tracked_around)
     return found
 
 
-def _held_back(found: Solution, proposed: list[Entry], space: PacketSpace, exceptions: Exceptions) -> Solution:
+def _held_back(
+    found: Solution, proposed: list[Entry], space: PacketSpace, exceptions: Exceptions, around: Around | None = None
+) -> Solution:
     """With the entries that are proposed, but for those of which track entries cannot take away what is too much."""
-    track, beyond = _tracks(found.bypass + proposed, found.track, space, exceptions)
+    track, beyond = _tracks(found.bypass + proposed, found.track, space, exceptions, around)
     while beyond:
         proposed = [entry for entry in proposed if not entries_space([entry]) & beyond]
-        track, beyond = _tracks(found.bypass + proposed, found.track, space, exceptions)
+        track, beyond = _tracks(found.bypass + proposed, found.track, space, exceptions, around)
     return Solution(found.bypass + proposed, found.track + track)
 
 
@@ -120,7 +123,11 @@ def _of_any_protocol(space: PacketSpace, allowed: PacketSpace) -> list[Entry]:
 
 
 def _tracks(
-    bypass: Sequence[Entry], track: Sequence[Entry], space: PacketSpace, exceptions: Exceptions
+    bypass: Sequence[Entry],
+    track: Sequence[Entry],
+    space: PacketSpace,
+    exceptions: Exceptions,
+    around: Around | None = None,
 ) -> tuple[list[Entry], PacketSpace]:
     """More track entries, for what the bypass entries hold and the set does not, and what those cannot say of it."""
     extra = entries_space(bypass) - space
@@ -128,7 +135,7 @@ def _tracks(
     found = _tracked_networks(exceptions) if left and len(bypass) >= MANY else []
     left -= entries_space(found)
     kept_tracked = PacketSpace.of_boxes(exceptions.boxes())
-    found += choose(left, extra | kept_tracked, harmless=~space)
+    found += choose(left, extra | kept_tracked, around=around, harmless=~space)
     return found, left - entries_space(found)
 
 
