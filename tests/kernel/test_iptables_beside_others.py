@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path as File
@@ -134,3 +135,32 @@ def test_rules_that_others_put_before_our_jump_are_seen_and_mended_and_stay(vari
     assert first_rules(host, variant) == OUR_JUMPS
     assert ran("status", example, *where, "--detailed-exitcode").status == 0
     assert ran("plan", example, *where, "--detailed-exitcode").status == 0
+
+
+def test_what_the_tools_save_of_all_tables_says_the_same_as_the_host(
+    variant: Variant, host: Namespace, tmp_path: File
+) -> None:
+    """Without -c and -t raw, as people save it."""
+    backend = ("--backend", f"iptables-{variant.value}")
+    example = EXAMPLES / "openshift-worker.yaml"
+    done("apply", example, *backend, "--netns", host.path, "--yes")
+    saves = [host.run(f"{TOOLS[family]}-{variant.value}-save").stdout for family in Family]
+    dump = tmp_path / "saved"
+    dump.write_text("".join([*saves, host.run("ipset", "save").stdout]))
+    assert "*filter" in dump.read_text()
+    assert "*nat" in dump.read_text()
+    assert ran("plan", example, *backend, "--live", dump, "--detailed-exitcode").status == 0
+    assert ran("status", example, *backend, "--live", dump, "--detailed-exitcode").status == 0
+    for packet in ("in udp 192.168.7.72:40000 -> 192.168.7.71:4789", "out tcp [fd00::1]:22 -> [fd00::5]:4000"):
+        live = done("explain", packet, *backend, "--netns", host.path)
+        assert done("explain", packet, *backend, "--live", dump) == live
+    assert "vxlan" in done("explain", "in udp 192.168.7.72:40000 -> 192.168.7.71:4789", *backend, "--live", dump)
+    other = EXAMPLES / "dns-resolver.yaml"
+    planned = json.loads(done("plan", other, *backend, "--netns", host.path, "--json"))
+    from_dump = json.loads(done("plan", other, *backend, "--live", dump, "--json"))
+    counted = re.compile(r"\[\d+:\d+\] ")
+    for plan in (planned, from_dump):
+        for step in plan["transaction"]["steps"]:
+            step["text"] = counted.sub("", step["text"])
+    assert from_dump["entries"] == planned["entries"]
+    assert from_dump["transaction"] == planned["transaction"]
