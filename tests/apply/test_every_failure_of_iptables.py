@@ -1,4 +1,4 @@
-"""Each call of a change fails in each way: the host is as planned, or as it was to the byte, or said to be neither."""
+"""Each call of a change fails in each way, and the host is as planned, as it was to the byte, or said to be neither."""
 
 from __future__ import annotations
 

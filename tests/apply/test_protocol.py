@@ -156,6 +156,22 @@ def test_a_cause_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done(cau
         apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER, cause), stays(REFUSAL)))
 
 
+def is_interrupted(kernel: ScriptedKernel) -> None:
+    """Somebody presses Ctrl-C when something has been done."""
+    kernel.live = NEITHER
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done() -> None:
+    """It ended with "Interrupted." and whatever had been written by then."""
+    kernel = ScriptedKernel(OLD, is_interrupted, becomes(OLD))
+    with pytest.raises(NotAppliedError, match=r"Interrupted\. The host was read again and is as it was before\."):
+        apply_plan(_plan(), kernel)
+    assert kernel.live == OLD
+    with pytest.raises(InconsistentError, match=r"Interrupted\. The host is not as it was before\."):
+        apply_plan(_plan(), ScriptedKernel(OLD, is_interrupted, is_interrupted))
+
+
 def test_a_removal_that_left_the_table_is_not_applied() -> None:
     with pytest.raises(NotAppliedError):
         apply_plan(plan_removal(NFTABLES, OLD), ScriptedKernel(OLD, stays(REFUSAL)))

@@ -6,7 +6,7 @@ host is read again before anything is said of it; and what was done before the f
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ctpolicy.errors import (
     CtpolicyError,
@@ -22,7 +22,7 @@ from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
 
-_AS_BEFORE = "The host was read again and is as it was before."
+_AS_BEFORE: Final = "The host was read again and is as it was before."
 
 
 def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
@@ -51,15 +51,18 @@ def _change(host: Host[Own], live: Own | None, desired: Own | None) -> CtpolicyE
         host.change(live, desired)
     except CtpolicyError as failure:
         return failure
+    except KeyboardInterrupt:  # the tool had it too, and ended in the midst of its work or behind it
+        return CtpolicyError("Interrupted.")
     return None
 
 
 def _look(plan: Plan[Own], host: Host[Own], failure: CtpolicyError | None) -> Own | None:
     try:
         return host.read()
-    except CtpolicyError as error:
+    except (CtpolicyError, KeyboardInterrupt) as error:
+        reason = str(error) or "Interrupted."
         raise InconsistentError(
-            f"{_why(failure)} The host could not be read again: {error} {plan.backend.by_hand}"
+            f"{_why(failure)} The host could not be read again: {reason} {plan.backend.by_hand}"
         ) from error
 
 

@@ -24,8 +24,9 @@ from ctpolicy.plan.report import plan_lines
 def command(policies: tuple[Path, ...], netns: str | None, backend: str | None, no_ipset: bool, yes: bool) -> None:
     """Make a policy the live one.
 
-    Only what differs is written, in one transaction; then the host is read again and compared. On a terminal the plan
-    is shown first and you are asked. Applying a policy that is live already writes nothing.
+    Only what differs is written, and no packet slips through in between; then the host is read again and compared. If
+    something fails, what was done is put back, and that is looked at too. On a terminal the plan is shown first and you
+    are asked. Applying a policy that is live already writes nothing.
 
     \b
       sudo ctpolicy apply examples/openshift-worker.yaml

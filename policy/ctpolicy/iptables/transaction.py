@@ -96,9 +96,15 @@ def _table_lines(change: TableChange) -> Iterator[str]:
     for chain in change.written:
         yield from _rule_lines(chain, before.get(chain.name), family)
     yield from (f"-D {built_in} {_words(rule, family)}" for built_in, rule in change.unhooked)
-    yield from (f"-I {built_in} {place} {_words(rule, family)}" for built_in, place, rule in change.hooked)
+    yield from (_inserted(built_in, place, rule, family) for built_in, place, rule in change.hooked)
     yield from (f"-X {chain.name}" for chain in change.removed)
     yield "COMMIT"
+
+
+def _inserted(built_in: str, place: int, rule: Rule, family: Family) -> str:
+    """A jump of ours; one that is put back has what it had counted."""
+    counters = f"[{rule.packets}:{rule.bytes}] " if rule.packets else ""
+    return f"{counters}-I {built_in} {place} {_words(rule, family)}"
 
 
 def _rule_lines(chain: Chain, before: Chain | None, family: Family) -> Iterator[str]:
