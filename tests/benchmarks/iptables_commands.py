@@ -35,6 +35,7 @@ def measure_iptables_commands() -> list[Measurement]:
 
 def _measure(name: str, policy: Path, variant: Variant) -> Iterator[Measurement]:
     desired = IptablesBackend(variant).compile(load_files([policy]))
+    assert desired is not None
     with Namespace() as ours, Namespace() as theirs:
         host = IptablesHost(IptablesTools(ours.path), variant)
         took = least(

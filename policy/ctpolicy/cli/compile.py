@@ -15,6 +15,7 @@ from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.files import OURS, files
 from ctpolicy.iptables.openshift import SPELLING, compile_openshift
+from ctpolicy.iptables.ruleset import RawTables
 from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.compile import compile_policy
@@ -87,7 +88,7 @@ def _refuse(form: str | None, of_others: tuple[str, ...], backend: str) -> None:
 def _files(policy: Policy, chosen: IptablesBackend, style: str | None) -> Iterable[tuple[str, str]]:
     if style == OPENSHIFT:
         return files(compile_openshift(policy), chosen.variant, SPELLING)
-    return files(chosen.compile(policy), chosen.variant, OURS)
+    return files(chosen.compile(policy) or RawTables(), chosen.variant, OURS)
 
 
 def _print_files(texts: dict[str, str], form: str | None, output: Path | None) -> None:

@@ -48,9 +48,10 @@ class IptablesBackend:
             f"{self.name}`, then apply the policy once more."
         )
 
-    def compile(self, policy: Policy) -> RawTables:
-        """Our chains and ipsets for a policy."""
-        return compile_policy(policy, self.with_sets, self.variant)
+    def compile(self, policy: Policy) -> RawTables | None:
+        """Our chains and ipsets for a policy; None if it covers nothing."""
+        tables = compile_policy(policy, self.with_sets, self.variant)
+        return tables if tables.tables else None
 
     def refuse_foreign(self, live: RawTables | None) -> None:
         """Nothing to refuse: what begins with our prefixes is ours."""

@@ -110,8 +110,9 @@ class Backend(Protocol[Own]):
     def by_hand(self) -> str:
         """What people run to look at what is ours and to start again, in a sentence or two."""
 
-    def compile(self, policy: Policy) -> Own:
-        """What leaves untracked exactly what the policy means. Equal policies give equal results."""
+    def compile(self, policy: Policy) -> Own | None:
+        """What leaves untracked exactly what the policy means; None if that takes nothing. Equal policies give equal
+        results."""
 
     def refuse_foreign(self, live: Own | None) -> None:
         """Raise HostError if what has our names is not ours."""

@@ -80,7 +80,7 @@ def plan_policy(backend: Backend[Own], policy: Policy, live: Own | None, beside:
 
 
 def plan_compiled(
-    backend: Backend[Own], policy: Policy, desired: Own, live: Own | None, beside: Beside = Foreign.none
+    backend: Backend[Own], policy: Policy, desired: Own | None, live: Own | None, beside: Beside = Foreign.none
 ) -> Plan[Own]:
     """The same, of a policy that has been compiled.
 

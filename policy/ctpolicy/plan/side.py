@@ -48,14 +48,14 @@ def own_side(backend: Backend[Own], own: Own | None, beside: Foreign = NOBODY) -
 
 
 def sides_of_change(
-    backend: Backend[Own], policy: Policy, live: Own | None, desired: Own, beside: Foreign = NOBODY
+    backend: Backend[Own], policy: Policy, live: Own | None, desired: Own | None, beside: Foreign = NOBODY
 ) -> tuple[Side, Side]:
     """What is live of ours, and a policy that has been compiled, as far as they may differ.
 
     Elsewhere both sides are what others' rules do: a change is nearly always small, and what it changes is not.
     """
-    if live is None:
-        return own_side(backend, None, beside), policy_side(policy, beside)
+    if live is None or desired is None:
+        return own_side(backend, live, beside), policy_side(policy, beside)
     before, after = ((own & beside.treatment).untracked for own in backend.differing(live, desired))
     meaning = Meaning.of(policy)
     return (
