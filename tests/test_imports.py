@@ -47,6 +47,8 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "nftables.kernel": SYSTEM | FILES,  # talks to libnftables, in a child with a deadline
     "nftables.worker": SYSTEM | FILES,  # is that child
     "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
+    "iptables.worker": SYSTEM | FILES,  # is the child that becomes such a tool
+    "iptables.installed": SYSTEM | FILES,  # looks for them
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
     "apply.state": SYSTEM | FILES,  # lock, snapshots
     "language": FILES,  # takes the names of policies and of the address files that they name
@@ -148,7 +150,7 @@ def test_modules_that_import_each_other_are_found() -> None:
 
 
 def test_door_to_the_kernel_is_where_the_rules_say() -> None:
-    assert "nftables.kernel" in {module_name(path) for path in sources()}
+    assert {"nftables.kernel", "iptables.kernel"} <= {module_name(path) for path in sources()}
 
 
 def test_no_module_is_named_for_nothing_in_particular() -> None:

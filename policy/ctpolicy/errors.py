@@ -4,8 +4,10 @@
     ├── InputError             2  the user: a policy, a packet, an argument or a dump is wrong
     │   └── PolicyError           the same, with a diagnostic for each mistake in the policy files
     ├── HostError              5  the administrator: privilege, a tool, a module, somebody else's table
+    │   ├── RefusedError          the kernel or a tool said no to a change: read the host again
     │   └── KernelCrashError      a tool or library died in mid-call: read the host again before anything else
     ├── DeadlineError          6  whoever called: try again, after reading the host again
+    │   └── LockError             the same, but it was not done: another tool held the lock all the while
     └── ApplyError                the administrator: a commit did not do what was planned
         ├── NotAppliedError    3  the host was read again and is as it was before
         └── InconsistentError  4  it is not; the message says what to run by hand
@@ -34,6 +36,10 @@ class HostError(CtpolicyError):
     exit_status = 5
 
 
+class RefusedError(HostError):
+    """The kernel or its tool refused a change: all of it, or, where it takes several transactions, from one on."""
+
+
 class KernelCrashError(HostError):
     """The child that talks to the kernel died in mid-call. A change may or may not have been made."""
 
@@ -42,6 +48,10 @@ class DeadlineError(CtpolicyError):
     """The kernel's tools did not answer before the deadline. A change may or may not have been made."""
 
     exit_status = 6
+
+
+class LockError(DeadlineError):
+    """Another tool held a lock for as long as we waited. What was asked for was not done."""
 
 
 class ApplyError(CtpolicyError):

@@ -13,9 +13,11 @@ from ctpolicy.errors import (
     HostError,
     InconsistentError,
     KernelCrashError,
+    LockError,
     NotAppliedError,
+    RefusedError,
 )
-from ctpolicy.nftables.kernel import RefusedError
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import Plan, plan_policy, plan_removal
@@ -35,13 +37,13 @@ class ScriptedKernel:
         self._happenings = list(happenings)
         self.commits: list[Json] = []
 
-    def read_table(self) -> Table | None:
+    def read(self) -> Table | None:
         if self.unreadable:
             raise HostError("Cannot read.")
         return self.live
 
-    def commit(self, document: Json) -> None:
-        self.commits.append(document)
+    def change(self, live: Table | None, desired: Table | None) -> None:
+        self.commits.append(NFTABLES.document(live, desired))
         self._happenings.pop(0)(self)
 
 
@@ -73,8 +75,8 @@ def goes_blind(kernel: ScriptedKernel) -> None:
 CRASH, HANG, REFUSAL = KernelCrashError("It died."), DeadlineError("It hung."), RefusedError("It said no.")
 
 
-def _plan() -> Plan:
-    return plan_policy(policy(METRICS), OLD)
+def _plan() -> Plan[Table]:
+    return plan_policy(NFTABLES, policy(METRICS), OLD)
 
 
 def test_a_plan_is_carried_out_in_one_commit() -> None:
@@ -86,7 +88,7 @@ def test_a_plan_is_carried_out_in_one_commit() -> None:
 def test_nothing_to_do_commits_nothing_and_reads_nothing() -> None:
     kernel = ScriptedKernel(NEW)
     kernel.unreadable = True
-    apply_plan(plan_policy(policy(METRICS), NEW), kernel)
+    apply_plan(plan_policy(NFTABLES, policy(METRICS), NEW), kernel)
     assert not kernel.commits
 
 
@@ -132,16 +134,44 @@ def test_a_host_that_cannot_be_read_again_is_inconsistent() -> None:
 def test_a_first_apply_that_went_wrong_leaves_no_table() -> None:
     kernel = ScriptedKernel(None, becomes(NEITHER), becomes(None))
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_policy(policy(METRICS), None), kernel)
+        apply_plan(plan_policy(NFTABLES, policy(METRICS), None), kernel)
     assert list(kernel.commits[1]["nftables"][0]) == ["delete"]
 
 
-def test_no_privilege_is_told_as_such_and_nothing_is_read() -> None:
-    denied = HostError("Run this as root.")
-    with pytest.raises(HostError, match="as root"):
-        apply_plan(_plan(), ScriptedKernel(OLD, stays(denied)))
+@pytest.mark.parametrize("cause", [HostError("Run this as root."), LockError("Another holds the lock.")])
+def test_what_callers_can_mend_is_told_as_such_once_the_host_was_looked_at(cause: CtpolicyError) -> None:
+    with pytest.raises(CtpolicyError, match=f"{cause} The host was read again and is as it was") as told:
+        apply_plan(_plan(), ScriptedKernel(OLD, stays(cause)))
+    assert type(told.value) is type(cause)
+
+
+@pytest.mark.parametrize("cause", [HostError("Run this as root."), LockError("Another holds the lock.")])
+def test_a_cause_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done(cause: CtpolicyError) -> None:
+    """A host that lacked `xt_CT` was left with the ipsets that had been made first, and exit status 5."""
+    kernel = ScriptedKernel(OLD, becomes(NEITHER, cause), becomes(OLD))
+    with pytest.raises(type(cause), match="is as it was"):
+        apply_plan(_plan(), kernel)
+    assert kernel.live == OLD
+    with pytest.raises(InconsistentError, match=str(cause)):
+        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER, cause), stays(REFUSAL)))
+
+
+def is_interrupted(kernel: ScriptedKernel) -> None:
+    """Somebody presses Ctrl-C when something has been done."""
+    kernel.live = NEITHER
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done() -> None:
+    """It ended with "Interrupted." and whatever had been written by then."""
+    kernel = ScriptedKernel(OLD, is_interrupted, becomes(OLD))
+    with pytest.raises(NotAppliedError, match=r"Interrupted\. The host was read again and is as it was before\."):
+        apply_plan(_plan(), kernel)
+    assert kernel.live == OLD
+    with pytest.raises(InconsistentError, match=r"Interrupted\. The host is not as it was before\."):
+        apply_plan(_plan(), ScriptedKernel(OLD, is_interrupted, is_interrupted))
 
 
 def test_a_removal_that_left_the_table_is_not_applied() -> None:
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_removal(OLD), ScriptedKernel(OLD, stays(REFUSAL)))
+        apply_plan(plan_removal(NFTABLES, OLD), ScriptedKernel(OLD, stays(REFUSAL)))

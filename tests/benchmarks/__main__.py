@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.commands import measure_compile, measure_plan, measure_start
+from benchmarks.iptables_commands import measure_iptables_commands
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
+from benchmarks.packet_cost_iptables import measure_iptables_ports
 from benchmarks.packet_spaces import measure_spaces
 from benchmarks.plans import measure_plans
 
@@ -23,6 +25,8 @@ def main() -> int:
         *measure_spaces(),
         *measure_ports(),
         *measure_prefixes(),
+        *measure_iptables_ports(),
+        *measure_iptables_commands(),
     ]
     show(measurements)
     save(measurements, REPORT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -32,9 +32,9 @@ falls out of the processor's cache, in a rule by hand just as in ours: that is s
 ROUNDS: Final = 60
 """Short ones: the least is what was measured while nobody else had the processor."""
 _RECEIVER: Final = "02:00:00:00:00:01"
-_HEADER: Final = "apiVersion: ctpolicy/v1\nname: measured\n"
-_NOTHING: Final = "no rules: tracked, one established flow"
-_ONE_RULE: Final = "one hand-written rule with a counter"
+HEADER: Final = "apiVersion: ctpolicy/v1\nname: measured\n"
+NOTHING: Final = "no rules: tracked, one established flow"
+ONE_RULE: Final = "one hand-written rule with a counter"
 _SINK: Final = """
 table inet sink {
   chain input {
@@ -48,10 +48,10 @@ table inet sink {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variant:
-    """A ruleset, the packets that it is measured with, and how many of them in one run."""
+    """A ruleset, or what installs one, the packets that it is measured with, and how many of them in one run."""
 
     name: str
-    ruleset: str
+    ruleset: str | Callable[[Namespace], None]
     packets: Sequence[Packet]
     limit: float | None = None
     batches: int = 16
@@ -61,40 +61,38 @@ def measure_ports() -> list[Measurement]:
     """Policies of many entries, each with a port of its own."""
     lists = [(count, [10_000 + 5 * number for number in range(count)]) for count in (1, 100, 10_000)]
     variants = [
-        Variant(_NOTHING, "", _to_ports([4789])),
-        Variant(_ONE_RULE, _by_hand(["udp dport 4789"]), _to_ports([4789])),
+        Variant(NOTHING, "", to_ports([4789])),
+        Variant(ONE_RULE, _by_hand(["udp dport 4789"]), to_ports([4789])),
         *(
-            Variant(f"policy, {_many(count, 'port')}", _entries(ports), _to_ports(ports), PORT_LIMIT)
+            Variant(f"policy, {many(count, 'port')}", _entries(ports), to_ports(ports), PORT_LIMIT)
+            for count, ports in lists
+        ),
+        *(
+            Variant(f"policy, {many(count, 'port')}, a packet that it does not concern", _entries(ports), to_ports([9]))
             for count, ports in lists
         ),
         *(
             Variant(
-                f"policy, {_many(count, 'port')}, a packet that it does not concern", _entries(ports), _to_ports([9])
-            )
-            for count, ports in lists
-        ),
-        *(
-            Variant(
-                f"linear list, {_many(count, 'port')}",
+                f"linear list, {many(count, 'port')}",
                 _by_hand(f"udp dport {port}" for port in ports),
-                _to_ports(ports),
+                to_ports(ports),
                 batches=1,
             )
             for count, ports in lists[1:]
         ),
     ]
-    return _measure("a packet, by the number of entries with a port of their own (at its destination)", variants)
+    return measure("a packet, by the number of entries with a port of their own (at its destination)", variants)
 
 
 def measure_prefixes() -> list[Measurement]:
     """One entry whose peers are many prefixes."""
     lists = [(count, _prefixes(count)) for count in (10, 10_000, 100_000)]
     variants = [
-        Variant(_NOTHING, "", _to_ports([4789])),
-        Variant(_ONE_RULE, _by_hand(["udp dport 4789"]), _to_ports([4789])),
+        Variant(NOTHING, "", to_ports([4789])),
+        Variant(ONE_RULE, _by_hand(["udp dport 4789"]), to_ports([4789])),
         *(
             Variant(
-                f"policy, {_many(count, 'prefix')}, {BUSY} busy peers",
+                f"policy, {many(count, 'prefix')}, {BUSY} busy peers",
                 _peers(prefixes),
                 _from(prefixes, BUSY),
                 PREFIX_LIMIT,
@@ -102,12 +100,12 @@ def measure_prefixes() -> list[Measurement]:
             for count, prefixes in lists
         ),
         *(
-            Variant(f"policy, {_many(count, 'prefix')}, all peers alike", _peers(prefixes), _from(prefixes))
+            Variant(f"policy, {many(count, 'prefix')}, all peers alike", _peers(prefixes), _from(prefixes))
             for count, prefixes in lists
         ),
         *(
             Variant(
-                f"one rule with a set, {_many(count, 'prefix')}, all peers alike",
+                f"one rule with a set, {many(count, 'prefix')}, all peers alike",
                 _by_hand_with_a_set(prefixes),
                 _from(prefixes),
             )
@@ -115,7 +113,7 @@ def measure_prefixes() -> list[Measurement]:
         ),
         *(
             Variant(
-                f"linear list, {_many(count, 'prefix')}",
+                f"linear list, {many(count, 'prefix')}",
                 _by_hand(f"ip saddr {prefix} udp dport 4789" for prefix in prefixes),
                 _from(prefixes),
                 batches=1,
@@ -123,20 +121,21 @@ def measure_prefixes() -> list[Measurement]:
             for count, prefixes in lists[:2]
         ),
     ]
-    return _measure("a packet, by the number of the peers' prefixes (overlay, paths in and out)", variants)
+    return measure("a packet, by the number of the peers' prefixes (overlay, paths in and out)", variants)
 
 
-def _measure(group: str, variants: Sequence[Variant]) -> list[Measurement]:
+def measure(group: str, variants: Sequence[Variant], rounds: int = ROUNDS) -> list[Measurement]:
+    """What a packet costs in each variant, in turn, and its ratio to the one rule by hand."""
     stay_on_one_processor()
     with ExitStack() as stack:
         hosts = {variant: stack.enter_context(Namespace()) for variant in variants}
         senders = {variant: _furnish(namespace, variant) for variant, namespace in hosts.items()}
         clock = best_clock(senders[variants[0]])
         runs = {variant.name: partial(sender.send, variant.batches, clock) for variant, sender in senders.items()}
-        costs = least(ROUNDS, runs)
+        costs = least(rounds, runs)
         for variant, sender in senders.items():
             _check_all_arrived(hosts[variant], sender)
-    yardstick = costs[_ONE_RULE]
+    yardstick = costs[ONE_RULE]
     return [Measurement(group, v.name, costs[v.name], "ns", costs[v.name] / yardstick, v.limit) for v in variants]
 
 
@@ -150,7 +149,9 @@ def _furnish(namespace: Namespace, variant: Variant) -> Sender:
     for device in ("all", "eth0"):
         namespace.write(f"ipv4/conf/{device}/rp_filter", 0)
     namespace.load(_SINK)
-    if variant.ruleset:
+    if callable(variant.ruleset):
+        variant.ruleset(namespace)
+    elif variant.ruleset:
         namespace.load(variant.ruleset)
     receiver = bytes.fromhex(_RECEIVER.replace(":", ""))
     return Sender(namespace, "wire", [frame(packet, 1, receiver) for packet in variant.packets])
@@ -185,12 +186,12 @@ def _by_hand_with_a_set(prefixes: Sequence[str]) -> str:
 
 def _entries(ports: Sequence[int]) -> str:
     entries = "".join(f"  - {{name: port-{port}, ports: udp/{port}}}\n" for port in ports)
-    return text(compile_policy(load_text(f"{_HEADER}bypass:\n{entries}")))
+    return text(compile_policy(load_text(f"{HEADER}bypass:\n{entries}")))
 
 
 def _peers(prefixes: Sequence[str]) -> str:
     entry = "bypass:\n  - {name: vxlan, overlay: vxlan, peers: nodes}\n"
-    return text(compile_policy(load_text(f"{_HEADER}groups:\n  nodes: [{', '.join(prefixes)}]\n{entry}")))
+    return text(compile_policy(load_text(f"{HEADER}groups:\n  nodes: [{', '.join(prefixes)}]\n{entry}")))
 
 
 def _prefixes(count: int) -> list[str]:
@@ -205,7 +206,8 @@ def _spread(values: Sequence[str]) -> Iterator[str]:
         yield values[number * 7919 * (len(values) // BATCH + 1) % len(values)]
 
 
-def _to_ports(ports: Sequence[int]) -> list[Packet]:
+def to_ports(ports: Sequence[int]) -> list[Packet]:
+    """Packets to as many of these ports as a batch holds."""
     spread = _spread([str(port) for port in ports])
     return [parse_packet(f"in udp 11.0.0.1:40000 -> 10.255.255.1:{port}") for port in spread]
 
@@ -217,6 +219,7 @@ def _from(prefixes: Sequence[str], peers: int | None = None) -> list[Packet]:
     return [parse_packet(f"in udp {host}:40000 -> 10.255.255.1:4789") for host in hosts]
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """`1,000 ports`."""
     plural = what if count == 1 else f"{what}es" if what.endswith("x") else f"{what}s"
     return f"{count:,} {plural}"

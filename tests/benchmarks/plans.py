@@ -17,6 +17,7 @@ from benchmarks.commands import HEADER, many_entries, many_peers
 from benchmarks.measuring import Measurement, least, seconds, show
 from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.report import plan_lines
@@ -66,12 +67,12 @@ def _measure(name: str, policy: Path) -> Iterator[Measurement]:
 
 
 def _read(policy: Path, host: Namespace) -> tuple[Policy, Table | None]:
-    return load_files([policy]), kernel_of(host).read_table()
+    return load_files([policy]), kernel_of(host).read()
 
 
 def _plan(policy: Path, host: Namespace) -> None:
     wanted, live = _read(policy, host)
-    plan = plan_policy(wanted, live)
+    plan = plan_policy(NFTABLES, wanted, live)
     assert plan, "a plan with nothing to do measures something else"
     assert not plan.traffic.is_too_large
     assert list(plan_lines(plan))

@@ -10,13 +10,15 @@ import pytest
 
 from ctpolicy.cli import diff, import_
 from ctpolicy.errors import InputError
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.render_json import load_document
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.space import table_space
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.explain import explain_ruleset
+from ctpolicy.plan.explain import explain_live
+from ctpolicy.plan.live import Live
 from policies import METRICS, VXLAN, table
 
 SMALL = 3_000
@@ -38,8 +40,8 @@ def test_one_packet_is_explained_where_the_whole_is_too_large() -> None:
         table_space(foreign)
     asked = parse_packet("in udp 10.0.7.9:40000 -> 192.0.2.1:1007")
     with bounded(SMALL):
-        both = explain_ruleset(asked, (foreign, table(VXLAN)))
-        elsewhere, _ = explain_ruleset(replace(asked, destination_port=1008), (foreign,))
+        both = explain_live(NFTABLES, asked, Live((foreign, table(VXLAN))))
+        elsewhere, _ = explain_live(NFTABLES, replace(asked, destination_port=1008), Live((foreign,)))
     assert [explanation.untracked for explanation in both] == [True, True]
     assert [bypass.is_certain for explanation in both for bypass in explanation.foreign] == [True, True]
     assert elsewhere.untracked is False

@@ -99,7 +99,7 @@ def test_plan_against_a_dump_needs_no_host(tmp_path: Path) -> None:
     listed = [command["add"] for command in load_document(table(METRICS))["nftables"] if "add" in command]
     dump.write_text(json.dumps({"nftables": listed}))
     done = _ctpolicy("plan", "--live", dump, policy)
-    assert (done.returncode, done.stdout) == (0, "Nothing to do: the live table is what the policy means.\n")
+    assert (done.returncode, done.stdout) == (0, "Nothing to do: what is live is what the policy means.\n")
     piped = _ctpolicy("plan", "--detailed-exitcode", "--live", "-", policy, stdin='{"nftables": []}')
     assert piped.returncode == 10, piped
 
@@ -162,7 +162,7 @@ def test_the_whole_life_of_a_policy_on_a_host(namespace: Namespace) -> None:
     assert _ctpolicy("plan", *netns, "--detailed-exitcode", VXLAN_POLICY).returncode == 10
     assert _ctpolicy("apply", *netns, "--yes", VXLAN_POLICY).returncode == 0
     again = _ctpolicy("apply", *netns, VXLAN_POLICY)
-    assert again.stdout == "Nothing to do: the live table is what the policy means.\n"
+    assert again.stdout == "Nothing to do: what is live is what the policy means.\n"
     assert _ctpolicy("plan", *netns, "--detailed-exitcode", VXLAN_POLICY).returncode == 0
     assert _ctpolicy("status", *netns, "--detailed-exitcode", VXLAN_POLICY).returncode == 0
     namespace.run("nft", "flush", "chain", "inet", "ctpolicy", "prerouting")

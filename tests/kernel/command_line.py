@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from ctpolicy.cli.host import BACKENDS
+from ctpolicy.cli.main import run
 from kernel.namespace import Namespace
+
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
@@ -21,15 +30,38 @@ def ctpolicy(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def apply_example(name: str, *hosts: Namespace) -> None:
+def apply_example(name: str, backend: str, *hosts: Namespace) -> None:
     """Apply an example on hosts, and forget the entries that were there: bypassing does not delete them."""
     for host in hosts:
-        ctpolicy("apply", EXAMPLES / f"{name}.yaml", "--netns", host.path, "--yes")
+        ctpolicy("apply", EXAMPLES / f"{name}.yaml", "--backend", backend, "--netns", host.path, "--yes")
         host.run("conntrack", "-F")
 
 
-def packets(host: Namespace) -> dict[str, int]:
+def packets(host: Namespace, backend: str) -> dict[str, int]:
     """The packets that each live entry has counted, by the entry's name."""
-    found = json.loads(ctpolicy("status", "--json", "--netns", host.path))
+    found = json.loads(ctpolicy("status", "--json", "--backend", backend, "--netns", host.path))
     assert found["inForce"], found
     return {entry["name"]: entry["packets"] for entry in found["entries"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, and what it printed."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def ran(*arguments: str | Path) -> Ran:
+    """Run the command in this process, which takes no time to start."""
+    with redirect_stdout(StringIO()) as output, redirect_stderr(StringIO()) as errors:
+        status = run([str(argument) for argument in arguments])
+    return Ran(status, output.getvalue(), errors.getvalue())
+
+
+def done(*arguments: str | Path) -> str:
+    """What a command printed that has to succeed, run in this process."""
+    ended = ran(*arguments)
+    assert ended.status == 0, f"ctpolicy {' '.join(map(str, arguments))}: {ended}"
+    return ended.output

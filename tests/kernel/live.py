@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ctpolicy.apply.protocol import apply_plan
 from ctpolicy.language.policy import Policy
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.kernel import Libnftables
+from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import Plan, plan_policy
 from kernel.namespace import Namespace
 
@@ -14,9 +16,9 @@ def kernel_of(namespace: Namespace) -> Libnftables:
     return Libnftables(namespace.path)
 
 
-def apply_in(namespace: Namespace, policy: Policy) -> Plan:
+def apply_in(namespace: Namespace, policy: Policy) -> Plan[Table]:
     """Apply a policy; the plan that was carried out."""
     kernel = kernel_of(namespace)
-    plan = plan_policy(policy, kernel.read_table())
+    plan = plan_policy(NFTABLES, policy, kernel.read())
     apply_plan(plan, kernel)
     return plan

@@ -22,8 +22,9 @@ from ctpolicy.review.finding import Finding, Place, Severity
 from ctpolicy.review.half_flows import Way, half_answers
 from ctpolicy.review.live_lints import live_lints
 from kernel.namespace import Namespace
+from kernel.near import INTERFACES, packets_near
 from kernel.oracle import Oracle, can_be_sent
-from kernel.test_foreign_rulesets import FILES, INTERFACES, listed, packets_near
+from kernel.test_foreign_rulesets import FILES, listed
 
 pytestmark = pytest.mark.kernel
 

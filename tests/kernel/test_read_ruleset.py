@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctpolicy.cli.host import live_ruleset
+from ctpolicy.cli.host import read_live
 from ctpolicy.nftables.render_text import text
 from ctpolicy.nftables.space import ruleset_space
 from ctpolicy.packetspace.packet import parse_packet
@@ -27,7 +27,7 @@ table ip somebody {
 def test_tables_of_everybody_are_read(namespace: Namespace) -> None:
     namespace.load(FOREIGN)
     namespace.load(text(table(VXLAN)))
-    read = live_ruleset(str(namespace.path))
+    read = read_live(str(namespace.path)).tables
     assert [(found.family, found.name) for found in read] == [("inet", "ctpolicy"), ("ip", "somebody")]
     assert parse_packet("in udp 192.0.2.1:1 -> 192.0.2.2:2") in ruleset_space(read).certainly
 

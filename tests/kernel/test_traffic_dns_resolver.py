@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, packets
+from kernel.command_line import apply_example, each_backend, packets
 from kernel.hosts import Pair, pair, states, tcp, udp
 
 pytestmark = pytest.mark.kernel
@@ -28,33 +28,36 @@ def test_without_the_policy_each_query_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "udp")) == 3
 
 
+@each_backend
 @pytest.mark.parametrize("version", [0, 1])
-def test_queries_and_answers_leave_no_entry(hosts: Pair, version: int) -> None:
-    apply_example("dns-resolver", hosts.here)
+def test_queries_and_answers_leave_no_entry(hosts: Pair, version: int, backend: str) -> None:
+    apply_example("dns-resolver", backend, hosts.here)
     for exchange in (udp, tcp):
         exchange(hosts.there, hosts.here, RESOLVER[version], 53)
-    from_peers = packets(hosts.here)["dns"]
+    from_peers = packets(hosts.here, backend)["dns"]
     assert from_peers > 2 + 6
     for exchange in (udp, tcp):
         exchange(hosts.here, hosts.here, ("127.0.0.1", "::1")[version], 53)
-    from_loopback = packets(hosts.here)["dns"]
+    from_loopback = packets(hosts.here, backend)["dns"]
     assert from_loopback > from_peers + 2 + 6
     udp(hosts.here, hosts.there, CLIENT[version], 53)
-    assert packets(hosts.here)["dns"] == from_loopback + 2
+    assert packets(hosts.here, backend)["dns"] == from_loopback + 2
     assert hosts.here.conntrack() == []
     assert states(hosts.here)["invalid"] == states(hosts.here)["new"] == 0
 
 
-def test_encrypted_queries_of_clients_leave_no_entry(hosts: Pair) -> None:
-    apply_example("dns-resolver", hosts.here)
+@each_backend
+def test_encrypted_queries_of_clients_leave_no_entry(hosts: Pair, backend: str) -> None:
+    apply_example("dns-resolver", backend, hosts.here)
     tcp(hosts.there, hosts.here, RESOLVER[0], 853)
     tcp(hosts.there, hosts.here, RESOLVER[1], 853)
     assert hosts.here.conntrack("-p", "tcp") == []
-    assert packets(hosts.here)["encrypted-dns"] > 12
+    assert packets(hosts.here, backend)["encrypted-dns"] > 12
 
 
-def test_other_traffic_is_tracked(hosts: Pair) -> None:
-    apply_example("dns-resolver", hosts.here)
+@each_backend
+def test_other_traffic_is_tracked(hosts: Pair, backend: str) -> None:
+    apply_example("dns-resolver", backend, hosts.here)
     tcp(hosts.there, hosts.here, RESOLVER[0], 22)
     tcp(hosts.here, hosts.here, "127.0.0.1", 22)
     assert len(hosts.here.conntrack("-p", "tcp", "--orig-port-dst", "22")) == 2

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, packets
+from kernel.command_line import apply_example, each_backend, packets
 from kernel.hosts import Routed, routed, states, tcp
 
 pytestmark = pytest.mark.kernel
@@ -30,19 +30,21 @@ def test_without_the_policy_each_connection_is_an_entry(hosts: Routed) -> None:
     assert len(hosts.router.conntrack("-p", "tcp")) == 2
 
 
-def test_connections_through_the_router_leave_no_entry(hosts: Routed) -> None:
-    apply_example("memcached-router", hosts.router)
+@each_backend
+def test_connections_through_the_router_leave_no_entry(hosts: Routed, backend: str) -> None:
+    apply_example("memcached-router", backend, hosts.router)
     for cache in CACHES:
         tcp(hosts.client, hosts.server, cache, 11211)
     assert hosts.router.conntrack("-p", "tcp") == []
-    assert packets(hosts.router)["memcached"] > 12
+    assert packets(hosts.router, backend)["memcached"] > 12
     assert states(hosts.router)["invalid"] == 0
 
 
-def test_strangers_other_ports_and_the_router_itself_are_tracked(hosts: Routed) -> None:
-    apply_example("memcached-router", hosts.router)
+@each_backend
+def test_strangers_other_ports_and_the_router_itself_are_tracked(hosts: Routed, backend: str) -> None:
+    apply_example("memcached-router", backend, hosts.router)
     tcp(hosts.client, hosts.server, CACHES[0], 11211, source=STRANGER)
     tcp(hosts.client, hosts.server, CACHES[0], 443)
     tcp(hosts.client, hosts.router, "10.0.9.1", 11211)
     assert len(hosts.router.conntrack("-p", "tcp")) == 3
-    assert packets(hosts.router)["memcached"] == 0
+    assert packets(hosts.router, backend)["memcached"] == 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, packets
+from kernel.command_line import apply_example, each_backend, packets
 from kernel.hosts import Pair, pair, states, udp
 
 pytestmark = pytest.mark.kernel
@@ -29,26 +29,29 @@ def test_without_the_policy_each_client_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "udp")) == 2
 
 
-def test_clients_leave_no_entry(hosts: Pair) -> None:
-    apply_example("ntp-server", hosts.here)
+@each_backend
+def test_clients_leave_no_entry(hosts: Pair, backend: str) -> None:
+    apply_example("ntp-server", backend, hosts.here)
     udp(hosts.there, hosts.here, SERVER, 123, source=CLIENT)
     udp(hosts.there, hosts.here, SERVER, 123, source=CLIENT, source_port=123)
     udp(hosts.there, hosts.here, "2001:db8:123::1", 123)
     udp(hosts.here, hosts.here, "127.0.0.1", 123)
     assert hosts.here.conntrack("-p", "udp") == []
-    assert packets(hosts.here)["ntp-clients"] == 8
+    assert packets(hosts.here, backend)["ntp-clients"] == 8
     assert states(hosts.here)["new"] == 0
 
 
-def test_the_servers_own_queries_leave_no_entry(hosts: Pair) -> None:
-    apply_example("ntp-server", hosts.here)
+@each_backend
+def test_the_servers_own_queries_leave_no_entry(hosts: Pair, backend: str) -> None:
+    apply_example("ntp-server", backend, hosts.here)
     udp(hosts.here, hosts.there, UPSTREAM, 123)
     udp(hosts.here, hosts.there, "2001:db8:123::5", 123)
     assert hosts.here.conntrack("-p", "udp") == []
-    assert packets(hosts.here)["ntp-upstream"] == 4
+    assert packets(hosts.here, backend)["ntp-upstream"] == 4
 
 
-def test_queries_to_anybody_else_are_tracked(hosts: Pair) -> None:
-    apply_example("ntp-server", hosts.here)
+@each_backend
+def test_queries_to_anybody_else_are_tracked(hosts: Pair, backend: str) -> None:
+    apply_example("ntp-server", backend, hosts.here)
     udp(hosts.here, hosts.there, CLIENT, 123)
     assert len(hosts.here.conntrack("-p", "udp")) == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, packets
+from kernel.command_line import apply_example, each_backend, packets
 from kernel.hosts import Pair, give_addresses, pair, states, tcp, udp
 from kernel.namespace import join
 
@@ -29,19 +29,21 @@ def test_without_the_policy_each_visit_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "tcp")) == 1
 
 
-def test_visits_leave_no_entry(hosts: Pair) -> None:
-    apply_example("web-front-end", hosts.here)
+@each_backend
+def test_visits_leave_no_entry(hosts: Pair, backend: str) -> None:
+    apply_example("web-front-end", backend, hosts.here)
     for port in (80, 443):
         tcp(hosts.there, hosts.here, FRONT_END[0], port, source=VISITOR)
         tcp(hosts.there, hosts.here, FRONT_END[1], port)
     udp(hosts.there, hosts.here, FRONT_END[0], 443, source=VISITOR)
     assert hosts.here.conntrack() == []
-    assert packets(hosts.here)["web"] > 4 * 6 + 2
+    assert packets(hosts.here, backend)["web"] > 4 * 6 + 2
     assert states(hosts.here)["invalid"] == 0
 
 
-def test_health_checks_other_addresses_and_other_devices_are_tracked(hosts: Pair) -> None:
-    apply_example("web-front-end", hosts.here)
+@each_backend
+def test_health_checks_other_addresses_and_other_devices_are_tracked(hosts: Pair, backend: str) -> None:
+    apply_example("web-front-end", backend, hosts.here)
     tcp(hosts.there, hosts.here, FRONT_END[0], 80, source=HEALTH_CHECK)
     tcp(hosts.there, hosts.here, "192.0.2.81", 443, source=VISITOR)
     join(hosts.here, hosts.there, ("docker0", "docker0"))
@@ -50,6 +52,6 @@ def test_health_checks_other_addresses_and_other_devices_are_tracked(hosts: Pair
     hosts.there.ip(f"route add {FRONT_END[0]}/32 via 172.17.0.1")
     tcp(hosts.there, hosts.here, FRONT_END[0], 443, source="172.17.0.2")
     assert len(hosts.here.conntrack("-p", "tcp")) == 3
-    counted = packets(hosts.here)
+    counted = packets(hosts.here, backend)
     assert counted["web"] == 0
     assert counted["health-checks"] > 6

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError, KernelCrashError
-from ctpolicy.nftables.kernel import Libnftables, RefusedError, namespace_path
+from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError, KernelCrashError, RefusedError
+from ctpolicy.nftables.kernel import Libnftables, namespace_path
 from ctpolicy.nftables.worker import WorkerStatus
 
 
@@ -34,24 +34,24 @@ def _worker(code: str, deadline: float = 20.0) -> Libnftables:
 )
 def test_a_failing_child_is_told_as_what_it_is(code: str, error: type[CtpolicyError], says: str) -> None:
     with pytest.raises(error, match=says) as told:
-        _worker(code).read_table()
+        _worker(code).read()
     assert type(told.value) is error
 
 
 def test_a_hanging_child_is_ended_at_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(DeadlineError, match="did not answer within"):
-        _worker("import time; time.sleep(600)", deadline=0.5).read_table()
+        _worker("import time; time.sleep(600)", deadline=0.5).read()
     assert time.monotonic() - started < 60
 
 
 def test_a_child_that_cannot_be_started_is_told() -> None:
     with pytest.raises(HostError, match="could not be started"):
-        Libnftables(worker=("/nonexistent/python",)).read_table()
+        Libnftables(worker=("/nonexistent/python",)).read()
 
 
 def test_no_table_is_no_output() -> None:
-    assert _worker("").read_table() is None
+    assert _worker("").read() is None
 
 
 def test_the_childs_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_namespace_is_told(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with pytest.raises((InputError, HostError), match=r"not a network namespace|CAP_SYS_ADMIN"):
-        Libnftables(namespace_path(str(path))).read_table()
+        Libnftables(namespace_path(str(path))).read()
 
 
 @pytest.mark.parametrize("name", ["nothing-of-this-name", "/proc/nowhere/ns/net", "..", ""])
@@ -97,4 +97,4 @@ def test_libnftables_missing_is_told() -> None:
         "sys.exit(main(['list']))\n"
     )
     with pytest.raises(HostError, match=r"cannot open shared object file.*apt-get install libnftables1"):
-        _worker(code).read_table()
+        _worker(code).read()

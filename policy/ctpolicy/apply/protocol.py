@@ -1,63 +1,92 @@
-"""The protocol of apply. Confirmation, snapshots and locks will stand around it; this is the part that writes."""
+"""The protocol of apply. Confirmation, snapshots and locks will stand around it; this is the part that writes.
+
+A change may take several transactions, and any of them can fail in any way. So whatever a failure says of itself, the
+host is read again before anything is said of it; and what was done before the failure is undone, and that looked at.
+"""
 
 from __future__ import annotations
 
-from ctpolicy.errors import CtpolicyError, DeadlineError, InconsistentError, KernelCrashError, NotAppliedError
-from ctpolicy.nftables.change import difference
-from ctpolicy.nftables.kernel import Kernel, RefusedError
-from ctpolicy.nftables.render_json import Json
-from ctpolicy.nftables.ruleset import Table
-from ctpolicy.nftables.transaction import removal, transaction
+from typing import Final, TypeVar
+
+from ctpolicy.errors import (
+    CtpolicyError,
+    HostError,
+    InconsistentError,
+    KernelCrashError,
+    LockError,
+    NotAppliedError,
+    RefusedError,
+)
+from ctpolicy.netfilter.backend import Host
 from ctpolicy.plan.plan import Plan
 
-_BY_HAND = (
-    "Look at it with `nft list table inet ctpolicy`. To start again: `nft delete table inet ctpolicy`, then apply the "
-    "policy once more."
-)
+Own = TypeVar("Own")
+
+_AS_BEFORE: Final = "The host was read again and is as it was before."
 
 
-def apply_plan(plan: Plan, kernel: Kernel) -> None:
-    """Make the live table the desired one, and look whether it is. A plan with nothing to do writes nothing.
+def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
+    """Make what is live the desired, and look whether it is. A plan with nothing to do writes nothing.
 
     Raises:
-        HostError: this host cannot (privilege, library); nothing was changed.
-        NotAppliedError: it failed, and the host was looked at and is as it was before.
-        InconsistentError: it failed, and the host is not, or could not be looked at.
+        HostError: this host cannot (privilege, tool, module); it was looked at and is as it was before.
+        LockError: another held a lock all the while; likewise.
+        NotAppliedError: it failed otherwise; likewise.
+        InconsistentError: it failed, and the host is not as it was, or could not be looked at.
     """
     if not plan:
         return
-    failure = _commit(plan.document(), kernel)
-    after = _look(kernel, failure)
+    failure = _change(host, plan.live, plan.desired)
+    after = _look(plan, host, failure)
     if after == plan.desired:
         return
     if after != plan.live:
-        _put_back(plan.live, after, kernel, failure)
-    raise NotAppliedError(f"{_why(failure)} The host was read again and is as it was before.")
+        _put_back(plan, after, host, failure)
+    raise _as_before(failure)
 
 
-def _commit(document: Json, kernel: Kernel) -> CtpolicyError | None:
-    """Run a transaction; the failure, if what the host is like now can only be known by looking."""
+def _change(host: Host[Own], live: Own | None, desired: Own | None) -> CtpolicyError | None:
+    """Run the transactions; the failure, after which only looking tells what the host is like now."""
     try:
-        kernel.commit(document)
-    except (RefusedError, KernelCrashError, DeadlineError) as failure:
+        host.change(live, desired)
+    except CtpolicyError as failure:
         return failure
+    except KeyboardInterrupt:  # the tool had it too, and ended in the midst of its work or behind it
+        return CtpolicyError("Interrupted.")
     return None
 
 
-def _look(kernel: Kernel, failure: CtpolicyError | None) -> Table | None:
+def _look(plan: Plan[Own], host: Host[Own], failure: CtpolicyError | None) -> Own | None:
     try:
-        return kernel.read_table()
-    except CtpolicyError as error:
-        raise InconsistentError(f"{_why(failure)} The host could not be read again: {error} {_BY_HAND}") from error
+        return host.read()
+    except (CtpolicyError, KeyboardInterrupt) as error:
+        reason = str(error) or "Interrupted."
+        raise InconsistentError(
+            f"{_why(failure)} The host could not be read again: {reason} {plan.backend.by_hand}"
+        ) from error
 
 
-def _put_back(before: Table | None, after: Table | None, kernel: Kernel, failure: CtpolicyError | None) -> None:
-    """Make the live table what it was, and look whether it is; raise InconsistentError if it is not."""
-    document = transaction(difference(after, before)) if before else removal(after) if after else {"nftables": []}
-    second = _commit(document, kernel)
-    if _look(kernel, second or failure) != before:
+def _put_back(plan: Plan[Own], after: Own | None, host: Host[Own], failure: CtpolicyError | None) -> None:
+    """Make what is live what it was, and look whether it is; raise InconsistentError if it is not."""
+    second = _change(host, after, plan.live)
+    if _look(plan, host, second or failure) != plan.live:
         reason = f" Putting it back failed too: {second}" if second else ""
-        raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {_BY_HAND}")
+        raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {plan.backend.by_hand}")
+
+
+def _as_before(failure: CtpolicyError | None) -> CtpolicyError:
+    """The error to tell once the host is known to be as it was.
+
+    What this host lacks, and a lock that another has, are told as such, for they tell callers what to do: get it, or
+    try again.
+    """
+    told = f"{_why(failure)} {_AS_BEFORE}"
+    match failure:
+        case LockError():
+            return LockError(told)
+        case HostError() if not isinstance(failure, RefusedError | KernelCrashError):
+            return HostError(told)
+    return NotAppliedError(told)
 
 
 def _why(failure: CtpolicyError | None) -> str:

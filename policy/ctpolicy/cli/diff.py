@@ -7,13 +7,14 @@ from typing import Final
 
 import click
 
-from ctpolicy.cli.host import live_ruleset
-from ctpolicy.cli.options import as_json, netns, read_dump
+from ctpolicy.cli.host import read_live
+from ctpolicy.cli.options import as_json, netns
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.nftables.read import read_text
-from ctpolicy.plan.side import Side, compare_within, policy_side, ruleset_side
+from ctpolicy.plan.dump import is_dump
+from ctpolicy.plan.live import live_side
+from ctpolicy.plan.side import Side, compare_within, policy_side
 from ctpolicy.plan.traffic import traffic_json, traffic_lines
 
 LIVE: Final = "live"
@@ -51,16 +52,16 @@ def command(before: str, after: str, netns: str | None, as_json: bool) -> int:
 
 def _side(name: str, netns: str | None) -> Side:
     if name == LIVE:
-        return ruleset_side(live_ruleset(netns))
+        return live_side(read_live(netns))
     if name == "-" or _is_listing(Path(name)):
-        return ruleset_side(read_text(read_dump(Path(name))))
+        return live_side(read_live(None, Path(name)))
     return policy_side(load_files([Path(name)]))
 
 
 def _is_listing(path: Path) -> bool:
-    """Whether a file begins as JSON does: a policy is a mapping of YAML, and nobody writes that with braces."""
+    """Whether a file begins as a saved listing does: nft's JSON or iptables' comments, which no policy begins with."""
     try:
         with path.open("rb") as stream:
-            return stream.read(64).lstrip().startswith(b"{")
+            return is_dump(stream.read(256).decode(errors="replace"))
     except OSError:
         return False  # load_files tells it

@@ -1,64 +1,132 @@
-"""The live table that a command is about: this host's, another namespace's, or that of a saved listing."""
+"""The host that a command is about: this one, another namespace, or what was saved of one elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
-from ctpolicy.cli.options import read_dump
-from ctpolicy.errors import InputError
+from ctpolicy.cli.options import read_file
+from ctpolicy.errors import HostError, InputError
+from ctpolicy.iptables.backend import IptablesBackend
+from ctpolicy.iptables.host import IptablesHost, read_raw_tables
+from ctpolicy.iptables.kernel import IptablesTools
+from ctpolicy.iptables.native import check_printable
+from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
-from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.foreign import foreign
+from ctpolicy.netfilter.backend import Backend, Host
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
-from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.read import find_table, read_text
-from ctpolicy.nftables.ruleset import Ruleset, Table
-from ctpolicy.plan.plan import Plan, plan_table
+from ctpolicy.nftables.read import read_text
+from ctpolicy.nftables.ruleset import Ruleset
+from ctpolicy.plan.dump import read_dump
+from ctpolicy.plan.live import Live
+from ctpolicy.plan.plan import Plan, plan_compiled, plan_removal
+
+BACKENDS: Final = ("nftables", *(f"iptables-{variant.value}" for variant in Variant))
+"""The names that `--backend` takes."""
+
+_OF_IPTABLES_NFT: Final = {("ip", "raw"), ("ip6", "raw")}
 
 
-def kernel(netns: str | None) -> Libnftables:
-    """The kernel, in a network namespace if one is given by name or path."""
-    return Libnftables(namespace_path(netns) if netns else None)
+def backend_named(name: str | None, with_sets: bool = True) -> Backend[Any]:
+    """The backend of this name; nftables for none."""
+    if name in {None, NFTABLES.name}:
+        return NFTABLES
+    return next(one for variant in Variant if (one := IptablesBackend(variant, with_sets)).name == name)
 
 
-def live_table(netns: str | None, dump: Path | None) -> Table | None:
-    """Our live table, or None if there is none.
+def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
+    """The running host, or a network namespace given by name or path."""
+    namespace = namespace_path(netns) if netns else None
+    if isinstance(backend, IptablesBackend):
+        return IptablesHost(IptablesTools(namespace), backend.variant)
+    return Libnftables(namespace)
+
+
+def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
+    """Everything live, whoever it belongs to. What others may have there and cannot be read is told, not fatal.
 
     Raises:
         InputError: both a namespace and a dump were given, or one of them is not there.
+        HostError: what the backend itself may have there cannot be read.
     """
     if dump is None:
-        return kernel(netns).read_table()
-    return find_table(live_ruleset(netns, dump), TABLE_FAMILY, TABLE_NAME)
-
-
-def live_ruleset(netns: str | None, dump: Path | None = None) -> Ruleset:
-    """Every live table, whoever it belongs to.
-
-    Raises:
-        InputError: both a namespace and a dump were given, or one of them is not there.
-    """
-    if dump is None:
-        return kernel(netns).read_ruleset()
+        return _HostReader(namespace_path(netns) if netns else None, backend).read()
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
-    return read_text(read_dump(dump))
+    return read_dump(read_file(dump))
 
 
-def plan_files(policies: Sequence[Path], netns: str | None, dump: Path | None = None) -> Plan:
+class _HostReader:
+    """Reads a running host with all the tools that may show anything of it."""
+
+    def __init__(self, namespace: Path | None, backend: Backend[Any]) -> None:
+        self._namespace = namespace
+        self._tools = IptablesTools(namespace)
+        self._own = backend.variant if isinstance(backend, IptablesBackend) else None
+        self._unread: list[str] = []
+
+    def read(self) -> Live:
+        with ThreadPoolExecutor(max_workers=1) as others:
+            legacy = others.submit(self._variant, Variant.LEGACY)
+            listing, tables = self._tables()
+            raw: dict[Variant, RawTables] = {}
+            if self._own is Variant.NFT or any((table.family, table.name) in _OF_IPTABLES_NFT for table in tables):
+                raw |= self._variant(Variant.NFT, listing)
+            raw |= legacy.result()
+        has_ipset = self._own is None or self._tools.sets() is not None
+        return Live(tables, raw, tuple(self._unread), has_ipset)
+
+    def _tables(self) -> tuple[str, Ruleset]:
+        try:
+            listing = Libnftables(self._namespace).listing()
+        except HostError as error:
+            if self._own is None:
+                raise
+            self._unread.append(f"the tables of nftables ({error})")
+            return "", ()
+        return listing, read_text(listing)
+
+    def _variant(self, variant: Variant, listing: str = "") -> dict[Variant, RawTables]:
+        try:
+            if listing:
+                check_printable(listing)
+            return {variant: read_raw_tables(self._tools, variant)}
+        except HostError as error:
+            if variant is self._own:
+                raise
+            self._unread.append(f"the raw tables of iptables-{variant.value} ({error})")
+            return {}
+
+
+def plan_files(
+    policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+) -> Plan[Any]:
     """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
 
     Raises:
         PolicyError: the policies have mistakes.
         InputError: both a namespace and a dump were given, or one of them is not there.
-        HostError: the live table cannot be read, or is somebody else's.
+        HostError: what is live cannot be read, or is somebody else's.
     """
     with ThreadPoolExecutor(max_workers=1) as other:
-        reading = other.submit(live_ruleset, netns, dump)
+        reading = other.submit(read_live, netns, dump, backend)
         policy = load_files(policies)
-        desired = compile_policy(policy)
+        desired = backend.compile(policy)
         live = reading.result()
-        return plan_table(policy, desired, find_table(live, TABLE_FAMILY, TABLE_NAME), partial(foreign, live))
+    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
+        backend = replace(backend, with_sets=False)
+        desired = backend.compile(policy)
+    plan = plan_compiled(backend, policy, desired, live.own(backend), partial(live.foreign, backend))
+    return replace(plan, notes=tuple(live.notes()))
+
+
+def plan_to_remove(netns: str | None, backend: Backend[Any] = NFTABLES) -> Plan[Any]:
+    """Plan to remove everything that a backend has put there."""
+    live = read_live(netns, backend=backend)
+    plan = plan_removal(backend, live.own(backend), partial(live.foreign, backend))
+    return replace(plan, notes=tuple(live.notes()))

@@ -7,17 +7,15 @@ from typing import Final
 
 import click
 
-from ctpolicy.cli.host import live_ruleset
-from ctpolicy.cli.options import netns, read_dump
+from ctpolicy.cli.host import read_live
+from ctpolicy.cli.options import netns
 from ctpolicy.errors import InputError
 from ctpolicy.importing.space_to_policy import import_untracked
 from ctpolicy.language.diagnostics import harmless
 from ctpolicy.language.names import is_name
-from ctpolicy.nftables.read import read_text
-from ctpolicy.nftables.ruleset import Ruleset
-from ctpolicy.nftables.space import ruleset_space
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
+from ctpolicy.plan.live import Live
 
 FOUND: Final = 8
 MOST_WORK: Final = 200_000_000
@@ -41,10 +39,10 @@ def command(source: str, netns: str | None, name: str) -> int:
     """
     if not is_name(name):
         raise InputError(f"`{name}` cannot name a policy: small letters, digits and `-`, beginning with a letter.")
-    ruleset = _ruleset(source, netns)
+    live = _live(source, netns)
     try:
         with bounded(MOST_WORK):
-            imported = import_untracked(ruleset_space(ruleset), name)
+            imported = import_untracked(live.untracked(), name)
     except TooLargeError:
         raise InputError("This ruleset tells too many different packets apart to be imported.") from None
     for line in imported.text.splitlines():
@@ -54,9 +52,9 @@ def command(source: str, netns: str | None, name: str) -> int:
     return 0 if imported.is_complete else FOUND
 
 
-def _ruleset(source: str, netns: str | None) -> Ruleset:
+def _live(source: str, netns: str | None) -> Live:
     if source == "live":
-        return live_ruleset(netns)
+        return read_live(netns)
     if netns is not None:
         raise InputError("Either --netns or a file: a saved listing is of no namespace.")
-    return read_text(read_dump(Path(source)))
+    return read_live(None, Path(source))

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from ctpolicy.cli.host import live_ruleset
+from ctpolicy.cli.host import read_live
 from ctpolicy.cli.options import POLICY_PATH, as_json, live_dump, netns
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
@@ -51,7 +51,7 @@ def command(sources: tuple[Path, ...], netns: str | None, live: Path | None, as_
         policy = load_files(policies)
         found += _exactly(lambda: lints(policy), "Lint parts of the policy.")
     if asks_host or live:
-        ruleset = live_ruleset(netns, live)
+        ruleset = read_live(netns, live).tables
         found += _exactly(lambda: live_lints(ruleset), "Lint a listing of some of the tables.")
     if as_json:
         print_json({"apiVersion": "ctpolicy.lint/v1", "findings": list(map(finding_json, found))})

@@ -15,7 +15,8 @@ from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "schema",
+    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "migrate",
+    "schema",
 )  # fmt: skip
 
 BUG: Final = 1

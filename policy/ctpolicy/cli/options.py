@@ -20,8 +20,15 @@ live_dump = click.option(
     "--live",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Instead of this host, take what `nft -j list ruleset` printed (- for standard input).",
+    help="Instead of this host, take what `nft -j list ruleset` printed, or `iptables-save`, `ip6tables-save` and "
+    "`ipset save` one after the other (- for standard input).",
 )
+backend = click.option(
+    "--backend",
+    type=click.Choice(("nftables", "iptables-legacy", "iptables-nft")),
+    help="What keeps the rules; nftables if not said.",
+)
+no_ipset = click.option("--no-ipset", is_flag=True, help="With iptables: no ipsets, but a rule for each element.")
 detailed_exitcode = click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 10, not 0, if changes are pending."
 )
@@ -29,7 +36,7 @@ detailed_exitcode = click.option(
 CHANGES_PENDING: Final = 10
 
 
-def read_dump(path: Path) -> str:
+def read_file(path: Path) -> str:
     """The text of a saved listing.
 
     Raises:

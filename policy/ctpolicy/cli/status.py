@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import live_table
-from ctpolicy.cli.options import CHANGES_PENDING, as_json, detailed_exitcode, live_dump, netns, optional_policies
+from ctpolicy.cli.host import backend_named, read_live
+from ctpolicy.cli.options import (
+    CHANGES_PENDING,
+    as_json,
+    backend,
+    detailed_exitcode,
+    live_dump,
+    netns,
+    no_ipset,
+    optional_policies,
+)
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.language.load import load_files
-from ctpolicy.plan.plan import plan_policy, refuse_foreign
+from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.status import status, status_json, status_lines
 
 
@@ -18,10 +27,18 @@ from ctpolicy.plan.status import status, status_json, status_lines
 @optional_policies
 @netns
 @live_dump
+@backend
+@no_ipset
 @as_json
 @detailed_exitcode
 def command(
-    policies: tuple[Path, ...], netns: str | None, live: Path | None, as_json: bool, detailed_exitcode: bool
+    policies: tuple[Path, ...],
+    netns: str | None,
+    live: Path | None,
+    backend: str | None,
+    no_ipset: bool,
+    as_json: bool,
+    detailed_exitcode: bool,
 ) -> int:
     """Show live entries, counters and drift.
 
@@ -32,9 +49,10 @@ def command(
       sudo ctpolicy status
       sudo ctpolicy status --json examples/openshift-worker.yaml
     """
-    table = live_table(netns, live)
-    refuse_foreign(table)
-    found = status(table, plan_policy(load_files(policies), table) if policies else None)
+    chosen = backend_named(backend, not no_ipset)
+    own = read_live(netns, live, chosen).own(chosen)
+    chosen.refuse_foreign(own)
+    found = status(chosen, own, plan_policy(chosen, load_files(policies), own) if policies else None)
     if as_json:
         print_json(status_json(found))
     else:

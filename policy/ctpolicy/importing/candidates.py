@@ -152,13 +152,12 @@ def matches(box: Box, *, both_ways: bool = False, widely: bool = False) -> Itera
     Args:
         box: of packets.
         both_ways: with the packets that answer.
-        widely: whether they may hold more than the box, where the language cannot say all but an interface, or where
-            all but a few protocols would be hundreds of entries.
+        widely: of every protocol, where all but a few would be hundreds of entries.
+
+    Where the language cannot say the box's interfaces, such as all but one, the match is of more than those.
     """
     fields = BoxFields(box)
-    interfaces = (hull if widely else exact_interfaces)(fields.interface_values)
-    if interfaces is None:
-        return
+    interfaces = hull(fields.interface_values)
     for boxes in _protocol_boxes(fields, widely):
         yield Match(
             name=UNNAMED,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Final
 
 from ctpolicy.importing.candidates import kinds, matches
@@ -40,6 +41,9 @@ BOXES_A_ROUND: Final = 100
 MOST_ROUNDS: Final = 40
 """A policy of more entries than these rounds find is not what a person would go on with."""
 
+Around = Callable[[Box], Iterator[Entry]]
+"""Entries of a box that may hold more than the box."""
+
 _RANKS: Final = (HostService, HostClient, Forward, Ports, Overlay, Match)
 """Of those that hold the same, what people would write; an overlay's preset comes before all of them."""
 
@@ -48,7 +52,7 @@ def choose(
     target: PacketSpace,
     allowed: PacketSpace,
     *,
-    widely: bool,
+    around: Around | None = None,
     narrow: Callable[[Box], Box] = lambda box: box,
     harmless: PacketSpace | None = None,
 ) -> list[Entry]:
@@ -57,11 +61,12 @@ def choose(
     Args:
         target: what has to be held. Where the language cannot say it, the entries hold less.
         allowed: what may be held besides; the target is in it.
-        widely: whether what cannot be said exactly is held by an entry that holds more than is allowed.
+        around: makes entries of a box that cannot be said exactly; they may hold more than is allowed.
         narrow: makes a box say less, though it holds as much of the target.
-        harmless: what entries of the kinds may hold; that is what is allowed, if not given. A tracked service is a
-            service, though one direction of it would be tracked without it too.
+        harmless: what entries of the kinds may hold, which else is what is allowed, and those around a box, which else
+            is anything. A tracked service is a service, though one direction of it would be tracked without it too.
     """
+    anything = PacketSpace.all() if harmless is None else harmless
     harmless = allowed if harmless is None else harmless
     chosen, left = many_services(target, harmless)
     for _ in range(MOST_ROUNDS):
@@ -70,8 +75,8 @@ def choose(
         for proposed in (_whole_flows, _spelled_out):
             found, left = _greedily(proposed(boxes), left, allowed, harmless)
             chosen += found
-        if widely and left == before:
-            found, left = _greedily(_around(boxes), left, PacketSpace.all(), harmless)
+        if around and left == before:
+            found, left = _greedily(chain.from_iterable(map(around, boxes)), left, anything, harmless)
             chosen += found
         if left == before:
             break
@@ -84,10 +89,6 @@ def _whole_flows(boxes: Iterable[Box]) -> Iterator[Entry]:
 
 def _spelled_out(boxes: Iterable[Box]) -> Iterator[Entry]:
     return (entry for box in boxes for entry in matches(box))
-
-
-def _around(boxes: Iterable[Box]) -> Iterator[Entry]:
-    return (entry for box in boxes for entry in matches(box, widely=True))
 
 
 def _greedily(

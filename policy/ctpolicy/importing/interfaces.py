@@ -1,12 +1,17 @@
-"""Interfaces of a box as the language says them: names and beginnings of names."""
+"""Interfaces of a box as the language says them: names and beginnings of names.
+
+What a policy leaves of its patterns, once other entries track some, has holes that are patterns too: all that is `eth*`
+but `eth1`. The patterns around such values are the smallest ones whose holes are patterns. Those of the policy are like
+that and so the smallest are within them, and whatever they hold too much a track entry can take away.
+"""
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Iterator
 
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_set, interval_pattern, pattern_interval
 from ctpolicy.packetspace.interfaces import Interfaces, is_interface_pattern
-from ctpolicy.packetspace.intervals import Interval, IntervalSet
+from ctpolicy.packetspace.intervals import IntervalSet
 
 _BYTES = INTERFACE_BITS // 8
 _ANY = IntervalSet.full(INTERFACE_BITS)
@@ -15,34 +20,26 @@ _ANY = IntervalSet.full(INTERFACE_BITS)
 def exact_interfaces(values: IntervalSet) -> Interfaces | None:
     """The names and patterns that stand for these values; None if none do, such as all but one interface."""
     found = hull(values)
-    return found if found is not None and interface_set(found) == values else None
+    return found if interface_set(found) == values else None
 
 
-def hull(values: IntervalSet) -> Interfaces | None:
-    """The fewest names and patterns that hold these values, and maybe others; None if only one without a name would.
+def hull(values: IntervalSet) -> Interfaces:
+    """The fewest names and patterns that hold these values, and maybe others; every interface, if no patterns do.
 
-    The interface that nobody names is in no pattern: where it is among the values, every interface has to be.
+    The interface that nobody names is in no pattern, and all that have names but a few are in none together.
     """
     if values == _ANY or 0 in values:
         return Interfaces()
-    found = [_patterns(interval) for interval in values]
-    if any(patterns is None for patterns in found):
-        return None
-    return Interfaces.of(pattern for patterns in found for pattern in patterns or ())
-
-
-def _patterns(interval: Interval) -> list[str] | None:
-    """Names and patterns one after the other, as far as they fit; one pattern around the rest."""
-    first, last = interval
     found: list[str] = []
-    while first <= last:
-        pattern = _longest_run(first, last)
+    left = values
+    while left:
+        first, last = left.intervals[0]
+        pattern = _longest_run(first, last) or _smallest_around(first, values)
         if pattern is None:
-            around = _around(first, last)
-            return None if around is None else [*found, around]
+            return Interfaces()
         found.append(pattern)
-        first = pattern_interval(pattern)[1] + 1
-    return found
+        left = _without(left, IntervalSet((pattern_interval(pattern),)))
+    return Interfaces.of(found)
 
 
 def _longest_run(first: int, last: int) -> str | None:
@@ -52,7 +49,32 @@ def _longest_run(first: int, last: int) -> str | None:
     return interval_pattern((first, end)) if end <= last else interval_pattern((first, first))
 
 
-def _around(first: int, last: int) -> str | None:
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first.to_bytes(_BYTES), last.to_bytes(_BYTES), strict=True))
-    pattern = "".join(chr(byte) for byte, _ in alike).rstrip("\0") + "*"
-    return pattern if is_interface_pattern(pattern) else None
+def _smallest_around(value: int, values: IntervalSet) -> str | None:
+    """The smallest pattern around a value whose holes are patterns."""
+    for pattern in _patterns_around(value):
+        if _are_patterns(_without(IntervalSet((pattern_interval(pattern),)), values)):
+            return pattern
+    return None
+
+
+def _without(values: IntervalSet, others: IntervalSet) -> IntervalSet:
+    return values & others.complement(INTERFACE_BITS)
+
+
+def _patterns_around(value: int) -> Iterator[str]:
+    """All patterns that hold a value, from the smallest to the largest."""
+    octets = value.to_bytes(_BYTES)
+    for length in range(_BYTES - 1, 0, -1):
+        pattern = octets[:length].decode("latin-1") + "*"
+        if is_interface_pattern(pattern):
+            yield pattern
+
+
+def _are_patterns(values: IntervalSet) -> bool:
+    for first, last in values:
+        while first <= last:
+            pattern = _longest_run(first, last)
+            if pattern is None:
+                return False
+            first = pattern_interval(pattern)[1] + 1
+    return True

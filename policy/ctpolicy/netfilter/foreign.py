@@ -10,6 +10,11 @@ from ctpolicy.netfilter.owners import Owner
 from ctpolicy.netfilter.treatment import Treatment, Untracked
 
 
+def title_of(place: str, owner: Owner | None) -> str:
+    """A place, with whose rules stand there if that is known."""
+    return place + (f" ({owner.name})" if owner else "")
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignBypass:
     """Somebody else's `notrack` rules: those of one chain that belong to one owner.
@@ -27,7 +32,15 @@ class ForeignBypass:
     @property
     def title(self) -> str:
         """Where they stand and whose they are: `table inet ovn_notrack, chain output (OpenShift OVN-Kubernetes)`."""
-        return self.place + (f" ({self.owner.name})" if self.owner else "")
+        return title_of(self.place, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class PacketBypass:
+    """Somebody else's rules that leave one packet untracked: where, and whether certainly."""
+
+    title: str
+    is_certain: bool
 
 
 @dataclass(frozen=True, slots=True)

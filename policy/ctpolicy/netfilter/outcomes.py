@@ -2,9 +2,10 @@
 
 A rule, a chain and a whole hook are each a function from packets to what may become of them: the packet goes on to
 the next rule, returns to where the chain was jumped from, ends its way through the base chain, or is dropped; and, but
-for the last, tracked or untracked. `notrack` is never taken back and no rule that is modelled asks about it, so it
+for the last, tracked, untracked, or settled: given a conntrack template (iptables' `CT --zone`, `--helper`), after
+which the kernel ignores a notrack. Neither is ever taken back and no rule that is modelled asks about it, so it
 is enough to know what becomes of a packet that comes in tracked: one that comes in untracked fares the same and is
-untracked in the end.
+untracked in the end, and one that comes in settled stays settled.
 
 An outcome is one bit, and a set of outcomes an integer: more than one where a rule asks what ctpolicy does not model.
 Such functions are diagrams of packetspace with these integers at their ends. `sequence` is associative, so a chain is
@@ -22,12 +23,13 @@ from ctpolicy.packetspace.sets import EVERYTHING, NOTHING, difference
 from ctpolicy.packetspace.universe import FOREST, Field
 
 _NEXT: Final = 1
-_RETURN: Final = 4
-_END: Final = 16
-# These are of tracked packets; the next higher bit of each is of untracked ones.
-_DROP: Final = 64
+_RETURN: Final = 8
+_END: Final = 64
+# These are of tracked packets; the next higher bit of each is of untracked ones, and the next of settled ones.
+_EACH: Final = 7
+_DROP: Final = 512
 _WHILE_TRACKED: Final = _NEXT | _RETURN | _END
-_GOES_ON: Final = _NEXT | _NEXT << 1
+_GOES_ON: Final = _NEXT * _EACH
 
 NEXT: Final = leaf(_NEXT)
 """The packet goes on to the next rule as it came: the outcome of a rule that does not match."""
@@ -39,6 +41,7 @@ TRACKED: Final = _NEXT
 """The outcome of a whole hook for a packet that goes on to conntrack."""
 UNTRACKED: Final = _NEXT << 1
 """The outcome of a whole hook for a packet that stays out of conntrack."""
+_SETTLED: Final = _NEXT << 2
 
 
 def sequence(nodes: Sequence[Node]) -> Node:
@@ -62,16 +65,32 @@ def _after(one: int, other: int) -> int:
         outcomes |= other
     if one & _NEXT << 1:
         outcomes |= _untracked(other)
+    if one & _SETTLED:
+        outcomes |= _settled(other)
     return outcomes
 
 
+def _places(outcomes: int) -> int:
+    """Where packets may be, as if all of them were tracked."""
+    return (outcomes | outcomes >> 1 | outcomes >> 2) & _WHILE_TRACKED
+
+
 def _untracked(outcomes: int) -> int:
-    return outcomes & ~_WHILE_TRACKED | (outcomes & _WHILE_TRACKED) << 1
+    return outcomes & _DROP | _places(outcomes) << 1
+
+
+def _settled(outcomes: int) -> int:
+    return outcomes & _DROP | _places(outcomes) << 2
 
 
 def marked(node: Node) -> Node:
     """What becomes of packets that `notrack` was said of before."""
     return _changed(node, _untracked)
+
+
+def settled(node: Node) -> Node:
+    """What becomes of packets that were given a conntrack template before."""
+    return _changed(node, _settled)
 
 
 def doubted(node: Node) -> Node:
@@ -81,7 +100,7 @@ def doubted(node: Node) -> Node:
 
 def jumped(node: Node) -> Node:
     """A chain as its caller sees it after a jump: its end and its returns go on with the caller's next rule."""
-    return _changed(node, lambda outcomes: outcomes & ~(_RETURN * 3) | (outcomes & _RETURN * 3) // _RETURN)
+    return _changed(node, lambda outcomes: outcomes & ~(_RETURN * _EACH) | (outcomes & _RETURN * _EACH) // _RETURN)
 
 
 def gone_to(node: Node) -> Node:
@@ -93,8 +112,8 @@ def entered(node: Node, drops: bool) -> Node:
     """A base chain as the hook sees it: what ends, returns or comes to its end, which its policy decides, goes on."""
 
     def seen(outcomes: int) -> int:
-        passed = (outcomes & _END * 3) // _END
-        undecided = outcomes & _GOES_ON | (outcomes & _RETURN * 3) // _RETURN
+        passed = (outcomes & _END * _EACH) // _END
+        undecided = outcomes & _GOES_ON | (outcomes & _RETURN * _EACH) // _RETURN
         policy = (_DROP if undecided else 0) if drops else undecided
         return passed | policy | outcomes & _DROP
 

@@ -49,8 +49,9 @@ class Outcome:
 class Treatment:
     """What may become of every packet, as a diagram of outcomes (outcomes.py).
 
-    Base chains neither know nor mind what others at the same hook do: the order of treatments does not change what
-    is untracked in the end (a drop is one whoever says it, and so is a conntrack zone, which undoes every notrack).
+    Base chains neither know nor mind what others at the same hook do, and a drop is one whoever says it (so is a
+    conntrack zone of nftables, which undoes every notrack). Only of a notrack and a conntrack template of iptables the
+    first counts; which that is, is known within one treatment, and of two on one host either may come first.
     """
 
     root: Node
@@ -67,7 +68,8 @@ class Treatment:
 
     def __and__(self, other: Treatment) -> Treatment:
         """Both, on one host."""
-        return Treatment(outcomes.sequence([self.root, other.root]))
+        one_first, other_first = ([self.root, other.root], [other.root, self.root])
+        return Treatment(outcomes.any_of([outcomes.sequence(one_first), outcomes.sequence(other_first)]))
 
     @property
     def untracked(self) -> Untracked:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
-from ctpolicy.nftables.conditions import Asked, Situation, asked, field_interval, field_values, holds
+from ctpolicy.netfilter.situations import Situation
+from ctpolicy.nftables.conditions import Asked, asked, field_interval, field_values, holds
 from ctpolicy.nftables.following import Names
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ctpolicy.netfilter.situations import Situation
 from ctpolicy.nftables.matches import DESTINATION_TYPE
 from ctpolicy.nftables.names import TAKEN_BY_HOST
 from ctpolicy.nftables.ruleset import Concatenation, Element, Fib, Joined, Meta, Payload, Selector, Value
@@ -18,32 +19,8 @@ from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, PROTOCOLS_WITH_P
 from ctpolicy.packetspace.interface_values import pattern_interval
 from ctpolicy.packetspace.interfaces import LONGEST_NAME
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
-from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.sets import union_of_boxes
-from ctpolicy.packetspace.universe import FOREST, Box, Field, packet_values
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What is known of packets while their way is followed.
-
-    Args:
-        path: of the packets.
-        family: likewise.
-        protocol: one that stands for all that the rules treat alike.
-        values: all the fields of the packet, if only one is followed. Then no question is left open but those that
-            are not modelled, and what becomes of the packet is a leaf, however large the rules are.
-    """
-
-    path: Path
-    family: Family
-    protocol: int
-    values: tuple[int, ...] | None = None
-
-    @classmethod
-    def of(cls, packet: Packet) -> Situation:
-        """That of one packet."""
-        return cls(packet.path, packet.family, packet.protocol, packet_values(packet))
+from ctpolicy.packetspace.universe import FOREST, Box, Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.situations import Situation
 from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.nftables.alignment import Alignment
 from ctpolicy.nftables.conditions import (
     Absent,
     Asked,
     Known,
-    Situation,
     Unanswered,
     asked,
     field_values,

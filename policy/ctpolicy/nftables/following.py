@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.situations import Situation
 from ctpolicy.nftables.conditions import (
     Absent,
     Known,
     One,
-    Situation,
     Unanswered,
     asked,
     field_interval,

@@ -5,41 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ctpolicy.netfilter.foreign import Foreign, ForeignBypass
-from ctpolicy.netfilter.owners import Owner, owner
+from ctpolicy.netfilter.foreign import Foreign, ForeignBypass, PacketBypass, title_of
+from ctpolicy.netfilter.owners import Owner
+from ctpolicy.netfilter.owners import owner as owner_of
 from ctpolicy.nftables.following import comes_before_conntrack
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.ruleset import Chain, Notrack, Rule, Ruleset, Table
-from ctpolicy.nftables.space import ruleset_treatment, table_space
+from ctpolicy.nftables.space import packet_outcome, ruleset_treatment, table_space
+from ctpolicy.packetspace.packet import Packet
 
 _Place = tuple[str, Owner | None]
 """A chain's name, and whose rules."""
 
 
-def foreign(ruleset: Ruleset) -> Foreign:
-    """What all tables but ours do."""
-    others = tuple(table for table in ruleset if (table.family, table.name) != (TABLE_FAMILY, TABLE_NAME))
+def foreign(ruleset: Ruleset, with_ours: bool = False) -> Foreign:
+    """What all tables but ours do; with ours, where it is another backend's to whoever asks."""
+    others = _others(ruleset, with_ours)
     return Foreign(ruleset_treatment(others), tuple(bypass for table in others for bypass in foreign_bypasses(table)))
 
 
+def packet_bypasses(ruleset: Ruleset, packet: Packet, with_ours: bool = False) -> Iterator[PacketBypass]:
+    """The rules that leave one packet untracked. Only its own way is followed, so no ruleset is too large."""
+    for table in _others(ruleset, with_ours):
+        for place, owner, alone in _groups(table):
+            outcome = packet_outcome(alone, packet)
+            if outcome.is_possibly_untracked:
+                yield PacketBypass(title_of(place, owner), outcome.is_certainly_untracked)
+
+
 def foreign_bypasses(table: Table) -> Iterator[ForeignBypass]:
-    """The `notrack` rules of one table. What a group of them does is what the table does without all the others."""
+    """The `notrack` rules of one table, by place and owner, and what they leave untracked."""
+    for place, owner, alone in _groups(table):
+        untracked = table_space(alone)
+        if untracked.possibly:
+            yield ForeignBypass(place, owner, untracked)
+
+
+def _others(ruleset: Ruleset, with_ours: bool) -> Ruleset:
+    ours = (TABLE_FAMILY, TABLE_NAME)
+    return tuple(table for table in ruleset if with_ours or (table.family, table.name) != ours)
+
+
+def _groups(table: Table) -> Iterator[tuple[str, Owner | None, Table]]:
+    """The places of `notrack` rules. What those of one place do is what the table does without all the others."""
     if not any(chain.hook and comes_before_conntrack(chain.hook) for chain in table.chains):
         return
     title = f"table {table.family} {table.name}"
     places = dict.fromkeys(_place(table, chain, rule) for chain in table.chains for rule in chain.rules if _says(rule))
     for place in places:
         chain, whose = place
-        untracked = table_space(_keeping(table, place))
-        if untracked.possibly:
-            yield ForeignBypass(f"{title}, chain {chain}", whose, untracked)
-    rest = table_space(_keeping(table, None))  # of rules that ctpolicy does not model, and that may say it too
-    if rest.possibly:
-        yield ForeignBypass(title, owner(table.family, table.name), rest)
+        yield f"{title}, chain {chain}", whose, _keeping(table, place)
+    # The rest: rules that ctpolicy does not model, and that may say it too.
+    yield title, owner_of(table.family, table.name), _keeping(table, None)
 
 
 def _place(table: Table, chain: Chain, rule: Rule) -> _Place:
-    return chain.name, owner(table.family, table.name, chain.name, rule.comment)
+    return chain.name, owner_of(table.family, table.name, chain.name, rule.comment)
 
 
 def _says(rule: Rule) -> bool:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError
+from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError, RefusedError
+from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.render_json import Json
@@ -21,31 +22,6 @@ DEADLINE: Final = 120.0
 """Seconds for one call; a table of 100,000 elements takes about 2 (Linux 6.18, nft 1.0.6)."""
 
 NAMED_NAMESPACES: Final = Path("/run/netns")
-
-
-class RefusedError(HostError):
-    """The kernel or libnftables refused a transaction. Nothing was changed."""
-
-
-class Kernel(Protocol):
-    """What a running kernel can be asked. A fake stands in for it in tests."""
-
-    def read_table(self) -> Table | None:
-        """Our table as it is now; None if there is none.
-
-        Raises:
-            HostError: it cannot be read.
-            DeadlineError: no answer in time.
-        """
-
-    def commit(self, document: Json) -> None:
-        """Run libnftables JSON as one transaction: all of it, or nothing.
-
-        Raises:
-            RefusedError: it was not run.
-            KernelCrashError: it may have been run.
-            DeadlineError: likewise.
-        """
 
 
 class Libnftables:
@@ -64,8 +40,8 @@ class Libnftables:
         self._deadline = deadline
         self._worker = tuple(worker or (sys.executable, "-I", "-m", "ctpolicy.nftables.worker"))
 
-    def read_table(self) -> Table | None:
-        """Our table as it is now; see Kernel."""
+    def read(self) -> Table | None:
+        """Our table as it is now; see netfilter.backend.Host."""
         listing = self._call("list", "")
         return find_table(read_text(listing), TABLE_FAMILY, TABLE_NAME) if listing else None
 
@@ -76,10 +52,24 @@ class Libnftables:
             HostError: they cannot be read.
             DeadlineError: no answer in time.
         """
-        return read_text(self._call("ruleset", ""))
+        return read_text(self.listing())
+
+    def listing(self) -> str:
+        """All tables as `nft -j list ruleset` prints them; raises as read_ruleset does."""
+        return self._call("ruleset", "")
+
+    def change(self, live: Table | None, desired: Table | None) -> None:
+        """Make the one into the other in one transaction; see netfilter.backend.Host."""
+        self.commit(NFTABLES.document(live, desired))
 
     def commit(self, document: Json) -> None:
-        """Run one transaction; see Kernel."""
+        """Run libnftables JSON as one transaction: all of it, or nothing.
+
+        Raises:
+            RefusedError: it was not run.
+            KernelCrashError: it may have been run.
+            DeadlineError: likewise.
+        """
         self._call("run", json.dumps(document))
 
     def _call(self, mode: str, given: str) -> str:

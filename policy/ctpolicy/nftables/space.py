@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from ctpolicy.netfilter import outcomes
+from ctpolicy.netfilter.situations import Situation, treatment_of
 from ctpolicy.netfilter.treatment import Outcome, Treatment, Untracked
 from ctpolicy.nftables.arrivals import untracks_before_ip
-from ctpolicy.nftables.conditions import Situation, asked, holds
+from ctpolicy.nftables.conditions import asked, holds
 from ctpolicy.nftables.following import Names, comes_before_conntrack, hook_outcomes
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
@@ -43,8 +44,6 @@ from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, Path, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.packetspace.sets import NOTHING
-from ctpolicy.packetspace.universe import Field, family_set, path_set
 
 _FAMILIES: Final = {"inet": set(Family), "ip": {Family.IPV4}, "ip6": {Family.IPV6}}
 """The families of the packets that tables of a family meet in prerouting and output."""
@@ -88,7 +87,6 @@ def treatment_by_situation(ruleset: Sequence[Table], followed: Callable[[Situati
         ruleset: the tables that are followed.
         followed: what becomes of packets in one situation; asked once for those in which no rule asks anything else.
     """
-    protocols = list(_protocols_alike(ruleset))
     selectors = dict.fromkeys(statement.selector for table in ruleset for statement in _asking(table))
     known: dict[object, Node] = {}
 
@@ -100,14 +98,7 @@ def treatment_by_situation(ruleset: Sequence[Table], followed: Callable[[Situati
             known[key] = followed(situation)
         return known[key]
 
-    by_path = []
-    for path in Path:
-        by_family = []
-        for family in Family:
-            by_protocol = [(alike, treated(Situation(path, family, alike.intervals[0][0]))) for alike in protocols]
-            by_family.append((family_set(family), outcomes.choose(Field.PROTOCOL, by_protocol, NOTHING)))
-        by_path.append((path_set(path), outcomes.choose(Field.FAMILY, by_family, NOTHING)))
-    return Treatment(outcomes.choose(Field.PATH, by_path, NOTHING))
+    return treatment_of(_protocols_alike(ruleset), treated)
 
 
 def packet_outcome(table: Table, packet: Packet) -> Outcome:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Final
 
+from ctpolicy.netfilter.protocol_words import PROTOCOL_WORDS
 from ctpolicy.nftables.ruleset import Datatype, Element, Joined, Value
 from ctpolicy.packetspace.intervals import Interval, prefix_length
 from ctpolicy.packetspace.packet import address_text as packet_address_text
@@ -18,19 +19,6 @@ from ctpolicy.packetspace.packet import address_text as packet_address_text
 _BITS: Final = {Datatype.IPV4_ADDRESS: 32, Datatype.IPV6_ADDRESS: 128}
 _WORDS: Final = {Datatype.INTERFACE, Datatype.ADDRESS_TYPE}
 _NUMBERS: Final = {Datatype.PORT, Datatype.PROTOCOL}
-
-PROTOCOL_WORDS: Final[dict[str, int]] = {
-    "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6, "egp": 8,
-    "igp": 9, "pup": 12, "udp": 17, "hmp": 20, "xns-idp": 22, "rdp": 27, "iso-tp4": 29, "dccp": 33, "xtp": 36,
-    "ddp": 37, "idpr-cmtp": 38, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44, "idrp": 45, "rsvp": 46, "gre": 47,
-    "esp": 50, "ipsec-esp": 50, "ah": 51, "ipsec-ah": 51, "skip": 57, "ipv6-icmp": 58, "icmpv6": 58,
-    "ipv6-nonxt": 59, "ipv6-opts": 60, "rspf": 73, "vmtp": 81, "eigrp": 88, "ospf": 89, "ospfigp": 89, "ax.25": 93,
-    "ipip": 94, "etherip": 97, "encap": 98, "pim": 103, "ipcomp": 108, "comp": 108, "vrrp": 112, "l2tp": 115,
-    "isis": 124, "sctp": 132, "fc": 133, "mobility-header": 135, "udplite": 136, "mpls-in-ip": 137, "manet": 138,
-    "shim6": 139, "wesp": 140, "rohc": 141, "ethernet": 143, "mptcp": 262,
-}  # fmt: skip
-"""What nft calls IP protocols in a listing: the names of /etc/protocols on the host that listed it, which here need
-not be there."""
 
 
 def key_json(element: Element, types: Sequence[Datatype]) -> Any:

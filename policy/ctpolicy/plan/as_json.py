@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from ctpolicy.nftables.change import Change, Holder
-from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
-from ctpolicy.nftables.ruleset import Set
+from ctpolicy.netfilter.backend import Json, ObjectChange
 from ctpolicy.plan.plan import EntryChange, Plan
 from ctpolicy.plan.standing import others_json
 from ctpolicy.plan.traffic import shifts_json
 
-Json = dict[str, Any]
 
-
-def plan_json(plan: Plan) -> Json:
+def plan_json(plan: Plan[Any]) -> Json:
     """The plan as one object."""
     return {
         "apiVersion": "ctpolicy.plan/v1",
         "policy": plan.policy,
-        "backend": "nftables",
+        "backend": plan.backend.name,
         "pending": bool(plan),
         "entries": [_entry_json(entry) for entry in plan.entries],
         "traffic": shifts_json(plan.traffic),
         "foreign": others_json(plan.others),
-        "objects": list(_objects(plan)),
+        "notes": list(plan.notes),
+        "objects": [_object_json(changed) for changed in plan.backend.objects(plan.live, plan.desired)] if plan else [],
         "transaction": plan.document(),
     }
 
@@ -34,39 +30,11 @@ def _entry_json(entry: EntryChange) -> Json:
     return {"name": entry.name, "role": entry.role, "change": entry.turn.name.lower()}
 
 
-def _objects(plan: Plan) -> Iterator[Json]:
-    if plan.change is not None:
-        if plan.change.created or plan.change.rebuilt:
-            yield _object("table", plan.change.table.name, "added" if plan.change.created else "rebuilt", [], [])
-        yield from _changed_objects(plan.change)
-    elif plan and plan.live is not None:
-        yield _object("table", plan.live.name, "removed", [], [])
-
-
-def _changed_objects(change: Change) -> Iterator[Json]:
-    for holder in change.sets_added:
-        yield _object(_kind(holder), holder.name, "added", element_lines(holder), [])
-    for holder in change.sets_removed:
-        yield _object(_kind(holder), holder.name, "removed", [], element_lines(holder))
-    for chain in change.chains_added + change.chains_hooked:
-        yield _object("chain", chain.name, "added", chain_lines(chain), [])
-    for chain in change.chains_removed:
-        yield _object("chain", chain.name, "removed", [], chain_lines(chain))
-    for other in change.others_removed:
-        yield _object(other.kind, other.name, "removed", [], [])
-    for holder in change.elements_added:
-        yield _object(_kind(holder), holder.name, "changed", element_lines(holder), [])
-    for holder in change.elements_removed:
-        yield _object(_kind(holder), holder.name, "changed", [], element_lines(holder))
-    for edit in change.edits:
-        added, removed = (rule for rule, _ in edit.added), edit.removed
-        yield _object("chain", edit.chain, "changed", map(rule_text, added), map(rule_text, removed))
-
-
-def _kind(holder: Holder) -> str:
-    return "set" if isinstance(holder, Set) else "map"
-
-
-def _object(kind: str, name: str, change: str, added: Any, removed: Any) -> Json:
-    lines = {"added": [line.strip() for line in added], "removed": [line.strip() for line in removed]}
-    return {"kind": kind, "name": name, "change": change} | lines
+def _object_json(changed: ObjectChange) -> Json:
+    return {
+        "kind": changed.kind,
+        "name": changed.name,
+        "change": changed.turn.name.lower(),
+        "added": [line.strip() for line in changed.added],
+        "removed": [line.strip() for line in changed.removed],
+    }

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Decision, Meaning
-from ctpolicy.netfilter.owners import table_title
-from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.evaluate import Step, Trace, Tracer
-from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.read import find_table
-from ctpolicy.nftables.render_text import rule_text, verdict_text
-from ctpolicy.nftables.ruleset import Ruleset, Table
-from ctpolicy.nftables.space import packet_outcome
+from ctpolicy.netfilter.backend import Backend, Step, Way
+from ctpolicy.netfilter.foreign import PacketBypass
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.plan.ways import entry_of_chain
+from ctpolicy.plan.live import Live
 
-
-@dataclass(frozen=True, slots=True)
-class ForeignBypass:
-    """Somebody else's table that leaves the packet untracked too; possibly, if its rules ask what is not modelled."""
-
-    table: str
-    is_certain: bool
+Own = TypeVar("Own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +22,45 @@ class Explanation:
 
     Args:
         packet: itself.
-        decision: the policy's; None if only a live table was asked.
-        trace: the packet's way through our table.
-        foreign: other tables that leave it untracked, whatever ours does.
+        decision: the policy's; None if only what is live was asked.
+        way: the packet's way through our rules.
+        foreign: others' rules that leave it untracked, whatever ours do.
     """
 
     packet: Packet
     decision: Decision | None
-    trace: Trace
-    foreign: tuple[ForeignBypass, ...] = ()
+    way: Way
+    foreign: tuple[PacketBypass, ...] = ()
 
     @property
     def untracked(self) -> bool | None:
         """Whether the packet stays untracked; None if rules ask what ctpolicy does not model."""
-        if self.trace.untracked or any(bypass.is_certain for bypass in self.foreign):
+        if self.way.untracked or any(bypass.is_certain for bypass in self.foreign):
             return True
-        return None if self.trace.untracked is None or self.foreign else False
+        return None if self.way.untracked is None or self.foreign else False
 
 
-def explain_policy(packet: Packet, policy: Policy) -> tuple[Explanation, Explanation]:
+def explain_policy(backend: Backend[Own], packet: Packet, policy: Policy) -> tuple[Explanation, Explanation]:
     """What a policy and the rules that it compiles to say of a packet, and of its answer."""
-    meaning, tracer = Meaning.of(policy), Tracer(compile_policy(policy))
-    there, back = (Explanation(p, meaning.decide(p), tracer.trace(p)) for p in (packet, packet.reverse()))
+    meaning, own = Meaning.of(policy), backend.compile(policy)
+    there, back = (Explanation(p, meaning.decide(p), backend.way(own, p)) for p in (packet, packet.reverse()))
     return there, back
 
 
-def explain_ruleset(packet: Packet, live: Ruleset) -> tuple[Explanation, Explanation]:
-    """What a host's ruleset says of a packet, and of its answer: our table rule by rule, others as a whole."""
-    ours = find_table(live, TABLE_FAMILY, TABLE_NAME) or Table(TABLE_FAMILY, TABLE_NAME)
-    tracer = Tracer(ours)
-    others = [table for table in live if table is not ours]
+def explain_live(backend: Backend[Own], packet: Packet, live: Live) -> tuple[Explanation, Explanation]:
+    """What a host says of a packet, and of its answer: the rules of one backend one by one, others by place."""
+    own = live.own(backend)
     there, back = (
-        Explanation(p, None, tracer.trace(p), tuple(_foreign(p, others))) for p in (packet, packet.reverse())
+        Explanation(p, None, backend.way(own, p), tuple(live.bypasses(backend, p))) for p in (packet, packet.reverse())
     )
     return there, back
-
-
-def _foreign(packet: Packet, others: Iterable[Table]) -> Iterator[ForeignBypass]:
-    """The tables that leave the packet untracked. Only its own way is followed, so no ruleset is too large."""
-    for table in others:
-        outcome = packet_outcome(table, packet)
-        if outcome.is_possibly_untracked:
-            yield ForeignBypass(table_title(table.family, table.name), outcome.is_certainly_untracked)
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """The explanation as people read it."""
     yield str(explanation.packet)
     yield f"  {_verdict(explanation)}"
-    for step in explanation.trace.steps:
+    for step in explanation.way.steps:
         yield f"    {step.chain} rule {step.number}: {_step(step)}"
 
 
@@ -90,8 +68,8 @@ def _verdict(explanation: Explanation) -> str:
     word = {True: "untracked", False: "tracked", None: "unknown"}[explanation.untracked]
     decision = explanation.decision
     if decision is None:
-        entry = _deciding_entry(explanation.trace)
-        others = [f"{'' if other.is_certain else 'possibly '}{other.table}" for other in explanation.foreign]
+        entry = " ".join(explanation.way.entry or ())
+        others = [f"{'' if other.is_certain else 'possibly '}{other.title}" for other in explanation.foreign]
         return f"{word}: {', '.join(filter(None, [entry, *others])) or 'no entry of ours concerns it'}"
     if decision.tracked_by:
         beside = f", which outweighs bypass {', '.join(decision.bypassed_by)}" if decision.bypassed_by else ""
@@ -101,18 +79,8 @@ def _verdict(explanation: Explanation) -> str:
     return f"{word}: no entry concerns it"
 
 
-def _deciding_entry(way: Trace) -> str | None:
-    if not way.steps:
-        return None
-    entry = entry_of_chain(way.steps[-1].chain)
-    return " ".join(entry) if entry else None
-
-
 def _step(step: Step) -> str:
-    text = rule_text(step.rule)
-    if step.verdict is None or text.endswith(verdict_text(step.verdict)):
-        return text
-    return f"{text}: {verdict_text(step.verdict)}"
+    return step.rule if step.verdict is None else f"{step.rule}: {step.verdict}"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
@@ -123,10 +91,10 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "packet": str(explanation.packet),
         "untracked": explanation.untracked,
         **entries,
-        "foreign": [{"table": other.table, "certain": other.is_certain} for other in explanation.foreign],
+        "foreign": [{"place": other.title, "certain": other.is_certain} for other in explanation.foreign],
         "rules": [
-            {"chain": step.chain, "number": step.number, "rule": rule_text(step.rule)}
-            | ({"verdict": verdict_text(step.verdict)} if step.verdict else {})
-            for step in explanation.trace.steps
+            {"chain": step.chain, "number": step.number, "rule": step.rule}
+            | ({"verdict": step.verdict} if step.verdict else {})
+            for step in explanation.way.steps
         ],
     }

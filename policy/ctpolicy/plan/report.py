@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from ctpolicy.nftables.change import ChainEdit, Change, Holder
-from ctpolicy.nftables.render_text import chain_lines, element_lines, rule_text
-from ctpolicy.nftables.ruleset import Set
+from ctpolicy.netfilter.backend import ObjectChange, Turn
 from ctpolicy.plan.plan import EntryChange, Plan
 from ctpolicy.plan.standing import Others, others_lines
 from ctpolicy.plan.traffic import Traffic, traffic_lines
 
 MOST_LINES: Final = 12
-"""Elements of one set, or chains of one kind, that are shown; of more, the number."""
+"""Elements of one set, or objects of one kind that change alike, that are shown; of more, the number."""
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     """The plan, line by line; lines of a diff begin with their sign after the indent."""
     if not plan:
-        yield "Nothing to do: the live table is what the policy means." if plan.desired else "Nothing to do: no table."
+        yield "Nothing to do: " + ("what is live is what the policy means." if plan.desired else "nothing is there.")
         yield from _others_lines(plan.others)
+        yield from plan.notes
         return
     yield "Traffic"
     yield from _entry_lines(plan.entries)
@@ -29,10 +29,10 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from _others_lines(plan.others)
     yield ""
     yield "Rules"
-    if plan.change is not None:
-        yield from _change_lines(plan.change)
-    elif plan.live is not None:
-        yield f"  - table {plan.live.family} {plan.live.name}"
+    yield from _object_lines(list(plan.backend.objects(plan.live, plan.desired)))
+    if plan.notes:
+        yield ""
+        yield from plan.notes
 
 
 def _entry_lines(entries: tuple[EntryChange, ...]) -> Iterator[str]:
@@ -54,51 +54,40 @@ def _others_lines(others: Others) -> Iterator[str]:
         yield from lines
 
 
-def _change_lines(change: Change) -> Iterator[str]:
-    sign = "+" if change.created else "~"
-    yield f"  {sign} table {change.table.family} {change.table.name}" + (", built anew" if change.rebuilt else "")
-    for other in change.others_removed:
-        yield f"    - {other.kind} {other.name}"
-    for holder in change.sets_removed:
-        yield f"    - {_holder_title(holder)}"
-    for chain in change.chains_removed[:MOST_LINES]:
-        yield f"    - chain {chain.name}"
-    yield from _more(len(change.chains_removed), "chains", "    ")
-    for holder in change.sets_added[:MOST_LINES]:
-        yield f"    + {_holder_title(holder)}"
-        yield from _signed("+", "        ", element_lines(holder), len(holder.elements), "elements")
-    yield from _more(len(change.sets_added), "sets and maps", "    ")
-    for holder, sign in _element_changes(change):
-        yield f"    ~ {_holder_title(holder)}"
-        yield from _signed(sign, "        ", element_lines(holder), len(holder.elements), "elements")
-    added = (*change.chains_hooked, *change.chains_added)
-    for chain in added[:MOST_LINES]:
-        yield from (f"    + {line.expandtabs(4)}" for line in chain_lines(chain))
-    yield from _more(len(added), "chains", "    ")
-    for edit in change.edits:
-        yield from _edit_lines(edit)
+def _object_lines(objects: list[ObjectChange]) -> Iterator[str]:
+    """Of objects of one kind that change alike the first few, and how many more there are."""
+    alike = Counter((changed.kind, changed.turn) for changed in objects)
+    shown: Counter[tuple[str, Turn]] = Counter()
+    for changed in objects:
+        key = changed.kind, changed.turn
+        shown[key] += 1
+        if shown[key] <= MOST_LINES:
+            yield from _changed_lines(changed)
+        elif shown[key] == alike[key]:
+            yield from _more(alike[key], f"{changed.kind}s", "    ")
 
 
-def _element_changes(change: Change) -> list[tuple[Holder, str]]:
-    changes = [(holder, "-") for holder in change.elements_removed] + [(h, "+") for h in change.elements_added]
-    return sorted(changes, key=lambda change: (change[0].name, change[1] == "+"))
+def _changed_lines(changed: ObjectChange) -> Iterator[str]:
+    title = f"{changed.kind} {changed.name}"
+    if changed.kind == "table":
+        sign = {Turn.REBUILT: "~"}.get(changed.turn, changed.turn.value)
+        yield f"  {sign} {title}" + (", built anew" if changed.turn is Turn.REBUILT else "")
+    elif changed.kind == "chain" and changed.turn is Turn.ADDED:
+        yield from (f"    + {line}" for line in changed.added)
+    else:
+        elements = f": {changed.size} element{'' if changed.size == 1 else 's'}" if changed.size else ""
+        yield f"    {changed.turn.value} {title}{elements}"
+        if changed.turn is not Turn.REMOVED:
+            yield from _signed("-", changed.removed, changed.size)
+            yield from _signed("+", changed.added, changed.size)
 
 
-def _holder_title(holder: Holder) -> str:
-    kind = "set" if isinstance(holder, Set) else "map"
-    count = len(holder.elements)
-    return f"{kind} {holder.name}: {count} element{'' if count == 1 else 's'}"
-
-
-def _edit_lines(edit: ChainEdit) -> Iterator[str]:
-    yield f"    ~ chain {edit.chain}"
-    yield from (f"        - {rule_text(rule)}" for rule in edit.removed)
-    yield from (f"        + {rule_text(rule)}" for rule, _ in edit.added)
-
-
-def _signed(sign: str, indent: str, lines: Iterable[str], count: int, what: str) -> Iterator[str]:
-    yield from (f"{indent}{sign} {line}" for line in islice(lines, MOST_LINES))
-    yield from _more(count, what, indent)
+def _signed(sign: str, lines: Iterable[str], size: int) -> Iterator[str]:
+    """The lines of a chain, which are few, or the first elements of a set."""
+    found = list(islice(lines, MOST_LINES)) if size else list(lines)
+    yield from (f"        {sign} {line}" for line in found)
+    if found:
+        yield from _more(size, "elements", "        ")
 
 
 def _more(count: int, what: str, indent: str) -> Iterator[str]:

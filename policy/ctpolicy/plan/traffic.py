@@ -6,10 +6,11 @@ untracked, and what possibly is. A change is certain only if it is one whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ctpolicy.netfilter.backend import Names
 from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.box_text import box_text
 from ctpolicy.packetspace.packet import Packet
@@ -17,9 +18,6 @@ from ctpolicy.packetspace.space import PacketSpace
 
 MOST_BOXES: Final = 8
 """Boxes that describe one direction of a change; of more, that there are more."""
-
-Names = Callable[[Packet], tuple[str, ...]]
-"""The entries that leave a packet untracked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,9 @@ chains and maps in between are no part of it, because they change when an entry 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
 
+from ctpolicy.netfilter.backend import ROLES, EntryKey
 from ctpolicy.nftables.ruleset import Match, Rule, SetReference, Statement, Table, Verdict, VerdictLookup
-
-ROLES: Final = ("bypass", "track")
-
-EntryKey = tuple[str, str]
-"""Role and name."""
 
 
 def entry_of_chain(chain: str) -> EntryKey | None:
