@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ctpolicy.errors import InputError
-from ctpolicy.iptables.compile import MOST_RULES, compile_policy
+from ctpolicy.iptables.compile import compile_policy
+from ctpolicy.iptables.hook import MOST_RULES
 from ctpolicy.iptables.names import LONGEST_CHAIN, LONGEST_SET
 from ctpolicy.iptables.render import save_lines
 from ctpolicy.iptables.render_sets import ipset_lines

@@ -121,8 +121,11 @@ def plan_files(
     if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
         backend = replace(backend, with_sets=False)
         desired = backend.compile(policy)
-    plan = plan_compiled(backend, policy, desired, live.own(backend), partial(live.foreign, backend))
-    return replace(plan, notes=tuple(live.notes()))
+    own = live.own(backend)
+    plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))
+    # What a chain does to packets is compared as if they came to it; that they do not has to be said.
+    faults = [f"Not in force now: {fault}." for fault in backend.faults(own)] if own is not None else []
+    return replace(plan, notes=(*live.notes(), *faults))
 
 
 def plan_to_remove(netns: str | None, backend: Backend[Any] = NFTABLES) -> Plan[Any]:

@@ -36,7 +36,10 @@ def _table_faults(table: RawTable) -> Iterator[str]:
         if not jumps:
             yield f"{built_in} does not jump to {chain_of(built_in)}"
         elif jumps[0] == SOMEBODY_ELSE:
-            yield f"others' rules come before the jump from {built_in} to {chain_of(built_in)}"
+            yield (
+                f"others' rules come before the jump from {built_in} to {chain_of(built_in)}: what they accept or drop "
+                "never comes to ours"
+            )
         elif jumps != (jump(built_in),):
             yield f"{built_in} jumps to chains of ours more than once, or otherwise than ctpolicy does"
 

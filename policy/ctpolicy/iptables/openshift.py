@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from ctpolicy.errors import InputError
-from ctpolicy.iptables.compile import MOST_RULES
 from ctpolicy.iptables.files import Spelling
+from ctpolicy.iptables.hook import MOST_RULES
 from ctpolicy.iptables.questions import Questions
 from ctpolicy.iptables.ruleset import Chain, RawTable, RawTables, Rule, Verdict, VerdictKind
 from ctpolicy.language.policy import Policy
