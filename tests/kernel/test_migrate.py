@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+import time
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import pytest
 
 from kernel.command_line import EXAMPLES, ctpolicy
 from kernel.namespace import Namespace
+from kernel.under_load import load, receive, seen
 
 pytestmark = pytest.mark.kernel
 
@@ -29,6 +31,18 @@ def test_a_host_moves_and_no_packet_changes(namespace: Namespace, source: str, t
     assert "Nothing to do" in ctpolicy("plan", "--backend", target, "--netns", namespace.path, EXAMPLE)
     assert ours(namespace) == {target}
     assert FOREIGN in namespace.run("iptables-legacy-save", "-t", "raw").stdout
+
+
+def test_no_packet_is_tracked_while_a_host_moves(namespace: Namespace) -> None:
+    receive(namespace)
+    ctpolicy("apply", "--yes", "--backend", BACKENDS[0], "--netns", namespace.path, EXAMPLE)
+    with load(namespace):
+        time.sleep(0.1)
+        for source, target in pairwise((*BACKENDS, BACKENDS[0])):
+            ctpolicy("migrate", "--yes", "--from", source, "--to", target, "--netns", namespace.path, EXAMPLE)
+    found = seen(namespace)
+    assert found["untracked"] > 50_000
+    assert found["tracked"] == 0
 
 
 def ours(namespace: Namespace) -> set[str]:
