@@ -46,7 +46,7 @@ NATIVE: Final = (
     "table inet ovn_notrack { chain out { type filter hook output priority raw; udp dport 6081 notrack; }; }"
 )
 
-OURS: Final = re.compile(r":CTPOLICY-|.*-[AIj] CTPOLICY-|(create|add) ctpolicy-")
+OURS: Final = re.compile(r":CTPOLICY-|.*-[AIj] CTPOLICY-|(create|add) ctpolicyn?-")
 POLICY_COUNTERS: Final = re.compile(r"(:\w+ ACCEPT) \[\d+:\d+\]")
 
 
@@ -111,7 +111,7 @@ def test_others_lines_stay_as_they_were(variant: Variant, host: Namespace) -> No
         assert "bypass in force" in done("status", *where)
     done("remove", *where, "--yes")
     assert others(host, variant) == before
-    assert "ctpolicy-" not in host.run("ipset", "save").stdout
+    assert "ctpolicy" not in host.run("ipset", "save").stdout
     for family in Family:
         assert not [line for line in rules(host, variant, family) if "CTPOLICY" in line]
 

@@ -13,6 +13,7 @@ import pytest
 
 from ctpolicy.cli import host as cli_host
 from ctpolicy.iptables.kernel import IptablesTools
+from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.packetspace.fields import Family
 from kernel.command_line import EXAMPLES, done, ran
@@ -92,14 +93,14 @@ def test_an_ipset_that_cannot_be_made_again_leaves_the_host_inconsistent(
 ) -> None:
     """It goes first, and the next one is refused. What to run by hand is told, and works."""
     done("apply", WITH_SETS, *where(namespace, variant))
-    ipset(namespace, "create ctpolicy-aaa hash:net,iface timeout 60")
-    restore(namespace, variant, "-A OUTPUT -m set --match-set ctpolicy-b4-monitoring dst")
+    ipset(namespace, f"create {set_prefix(variant)}aaa hash:net,iface timeout 60")
+    restore(namespace, variant, f"-A OUTPUT -m set --match-set {set_prefix(variant)}b4-monitoring dst")
     ended = ran("remove", *where(namespace, variant))
     assert ended.status == 4, ended
-    assert "ctpolicy-aaa cannot be made again as it was" in ended.errors
+    assert f"{set_prefix(variant)}aaa cannot be made again as it was" in ended.errors
     assert AS_BEFORE not in ended.errors
     assert f"ctpolicy remove --backend iptables-{variant.value}" in ended.errors
-    restore(namespace, variant, "-D OUTPUT -m set --match-set ctpolicy-b4-monitoring dst")
+    restore(namespace, variant, f"-D OUTPUT -m set --match-set {set_prefix(variant)}b4-monitoring dst")
     done("remove", *where(namespace, variant))
     done("apply", WITH_SETS, *where(namespace, variant))
 

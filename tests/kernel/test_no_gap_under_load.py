@@ -111,11 +111,13 @@ def test_the_load_shows_a_gap_where_there_is_one(
         time.sleep(0.1)
         if flushed == "the chain":
             host.change(first, None)
+            time.sleep(0.1)  # the thread that sends has to have its turn
             host.change(None, first)
         else:
             text = namespace.run("ipset", "save", f"{set_prefix(variant)}b4-nodes").stdout
             elements = "".join(f"{line}\n" for line in text.splitlines() if line.startswith("add"))
             namespace.run("ipset", "flush", f"{set_prefix(variant)}b4-nodes")
+            time.sleep(0.1)
             namespace.run("ipset", "restore", stdin=elements)
     found = seen(namespace)
     print(found)
