@@ -32,7 +32,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)
-@pytest.mark.parametrize("options", [(), ("--no-ipset",)], ids=["ipset", "no-ipset"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--no-ipset",), marks=pytest.mark.soak)], ids=["ipset", "no-ipset"]
+)
 def test_a_second_apply_of_any_example_writes_nothing(
     variant: Variant, options: tuple[str, ...], namespace: Namespace, written: list[str]
 ) -> None:
