@@ -19,6 +19,7 @@ from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
+from ctpolicy.nftables.host import NftablesHost
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
@@ -44,7 +45,7 @@ def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
     namespace = namespace_path(netns) if netns else None
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
-    return Libnftables(namespace)
+    return NftablesHost(Libnftables(namespace))
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
