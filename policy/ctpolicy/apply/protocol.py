@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from ctpolicy.apply.commit import commit_plan
+from ctpolicy.apply.lock import LOCK_WAIT
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.snapshot import Snapshot
@@ -20,9 +21,6 @@ from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
-
-LOCK_WAIT: Final = 30.0
-"""Seconds to wait for another ctpolicy."""
 
 SAMPLE: Final = 8
 """Elements of each set that are tried out: whether the kernel takes a set does not depend on how many it holds."""

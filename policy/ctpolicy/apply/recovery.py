@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar
 
 from ctpolicy.apply import timer
 from ctpolicy.apply.commit import commit_plan
-from ctpolicy.apply.protocol import LOCK_WAIT, Doors, carry_out, own_of, snapshot_of
+from ctpolicy.apply.lock import LOCK_WAIT
+from ctpolicy.apply.protocol import Doors, carry_out, own_of, snapshot_of
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.state import State
@@ -36,7 +37,9 @@ def recover(state: State, reach: Reached, lock_wait: float = LOCK_WAIT) -> list[
     """
     with state.locked(lock_wait):
         close_those_of_other_boots(state)
-        return [_recover(change, *reach(change.backend)) for change in state.changes() if _wants_recovery(state, change)]
+        return [
+            _recover(change, *reach(change.backend)) for change in state.changes() if _wants_recovery(state, change)
+        ]
 
 
 def _wants_recovery(state: State, change: Change) -> bool:
