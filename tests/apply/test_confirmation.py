@@ -42,13 +42,15 @@ def test_the_timer_is_started_before_anything_is_written(tmp_path: Path) -> None
     assert scene.outcomes() == ["PENDING"]
 
 
-def test_a_timer_that_does_not_start_is_a_reason_to_change_nothing(tmp_path: Path) -> None:
+def test_a_timer_that_does_not_start_is_a_reason_to_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene = Scene(tmp_path)
 
     def fail(_: object) -> None:
         raise CtpolicyError("No process can be started.")
 
-    scene._start_timer = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(scene, "_start_timer", fail)
     with pytest.raises(CtpolicyError, match="No process"):
         scene.apply(VXLAN, confirm_within=60)
     assert scene.host.changes == 0
@@ -75,7 +77,12 @@ def test_what_nobody_confirmed_is_taken_back_when_its_time_is_up(scene: Scene) -
 
 def test_a_confirmation_ends_the_waiting_at_once(scene: Scene) -> None:
     began = scene.clock.seconds
-    scene.clock.while_sleeping = lambda: confirm(scene.state) and None
+
+    def confirm_once() -> None:
+        if scene.state.open_change():
+            confirm(scene.state)
+
+    scene.clock.while_sleeping = confirm_once
     wait_and_take_back(2, *reached(scene))
     assert scene.clock.seconds < began + 3
     assert scene.host.live == NEW
@@ -89,9 +96,12 @@ def test_a_time_of_day_that_jumps_means_nothing(scene: Scene) -> None:
 
 
 def test_one_change_at_a_time_awaits_confirmation(scene: Scene) -> None:
-    for apply in (lambda: scene.apply(VXLAN), lambda: scene.apply(VXLAN, confirm_within=5), scene.remove):
-        with pytest.raises(LockError, match=r"Change 2 .*`ctpolicy confirm`.*`ctpolicy rollback`"):
-            apply()
+    told = r"Change 2 .*`ctpolicy confirm`.*`ctpolicy rollback`"
+    for confirm_within in (None, 5):
+        with pytest.raises(LockError, match=told):
+            scene.apply(VXLAN, confirm_within)
+    with pytest.raises(LockError, match=told):
+        scene.remove()
     assert scene.host.live == NEW
     confirm(scene.state)
     scene.apply(VXLAN)

@@ -113,7 +113,10 @@ def test_a_failed_change_is_remembered_with_its_reason(scene: Scene) -> None:
     with pytest.raises(Exception, match="It said no"):
         scene.apply(METRICS)
     last = scene.state.changes()[-1]
-    assert (last.outcome.name, last.note) == ("PUT_BACK", "It said no. The host was read again and is as it was before.")
+    assert (last.outcome.name, last.note) == (
+        "PUT_BACK",
+        "It said no. The host was read again and is as it was before.",
+    )
     kept = scene.state.confirmed("nftables")
     assert kept is not None
     assert kept.own == NFTABLES.written(OLD)
@@ -136,19 +139,21 @@ def test_what_was_done_and_cannot_be_written_down_says_so(scene: Scene) -> None:
     assert scene.host.live == NEW
 
 
-def test_rules_that_the_kernel_does_not_take_are_found_before_anything_is_changed(scene: Scene) -> None:
+def test_rules_that_the_kernel_does_not_take_are_found_before_anything_is_changed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: Table) -> bool:
         raise RefusedError("It knows no fib.")
 
-    scene._try_out = refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(scene, "_try_out", refuse)
     with pytest.raises(HostError, match=r"tried in a scratch namespace, and nothing was changed\. It knows no fib"):
         scene.apply(METRICS)
     assert scene.host.changes == 1
     assert scene.outcomes() == ["DONE"]
 
 
-def test_where_there_is_no_scratch_namespace_that_is_said(scene: Scene) -> None:
-    scene._try_out = lambda _: False  # type: ignore[method-assign]
+def test_where_there_is_no_scratch_namespace_that_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene, "_try_out", lambda _: False)
     scene.apply(METRICS)
     assert scene.told == ["Not tried out first: no scratch network namespace is to be had here (CAP_SYS_ADMIN)."]
 

@@ -72,8 +72,8 @@ def test_files_and_directories_are_nobody_elses(scene: Scene) -> None:
 
 
 def test_the_last_changes_are_kept_and_older_ones_go(scene: Scene) -> None:
-    for port in range(1, MOST_CHANGES + 4):
-        scene.apply(ENTRY.format(port))
+    for number in range(1, MOST_CHANGES + 4):
+        scene.apply(ENTRY.format(1000 + number))
     assert [change.number for change in scene.state.changes()] == list(range(4, MOST_CHANGES + 4))
     with pytest.raises(InputError, match="no change 1"):
         scene.state.change(1)
@@ -158,8 +158,8 @@ def test_what_was_never_finished_is_not_seen_and_goes(scene: Scene) -> None:
 
 
 def test_one_change_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / "run", 0), pytest.raises(LockError, match=f"process {os.getpid()} changes this host"):
-        with locked(tmp_path / "run", 0.1):
-            pass
+    message = f"process {os.getpid()} changes this host"
+    with locked(tmp_path / "run", 0), pytest.raises(LockError, match=message), locked(tmp_path / "run", 0.1):
+        pytest.fail("two hold the lock")
     with locked(tmp_path / "run", 0):
         pass

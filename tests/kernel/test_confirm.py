@@ -52,7 +52,7 @@ class Site:
 
     def timer(self) -> int:
         """The process that waits for the confirmation."""
-        (file,) = self.where[-1].glob(f"*/changes/{len(self.history()):06}/timer")  # type: ignore[union-attr]
+        (file,) = self.where[-1].glob(f"*/changes/{len(self.history()):06}/timer")
         return int(file.read_text().split()[0])
 
 
@@ -126,7 +126,7 @@ def in_a_terminal(*arguments: str | os.PathLike[str]) -> tuple[int, int]:
     """Start ctpolicy as the leader of a session on a new terminal: its process, and our end of the terminal."""
     process, terminal = pty.fork()
     if process == 0:
-        os.execv(COMMAND[0], [*COMMAND, *map(os.fspath, arguments)])
+        os.execv(COMMAND[0], [*COMMAND, *(os.fspath(argument) for argument in arguments)])
     return process, terminal
 
 
@@ -167,8 +167,8 @@ def test_nobody_waits_for_the_answer_of_somebody_else(site: Site) -> None:
     done("apply", "--yes", "--lock-wait", "0", *site.where, other)
     os.write(terminal, b"y\n")
     printed = read_until(terminal, b"run this again")
-    os.close(terminal)
     _, status = os.waitpid(process, 0)
+    os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 7, printed
 
 
