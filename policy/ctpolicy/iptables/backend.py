@@ -132,6 +132,10 @@ class IptablesBackend:
         """The ipsets that could not be made again."""
         return written.lost(own)
 
+    def restorable(self, own: RawTables) -> RawTables:
+        """All of it: a change never takes away what it could not make again, but refuses (change.py)."""
+        return own
+
     def sample(self, own: RawTables, most: int) -> RawTables:
         """Our part with few elements in its ipsets."""
         return sample(own, most)

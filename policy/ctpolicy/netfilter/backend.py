@@ -159,6 +159,9 @@ class Backend(Protocol[Own]):
         """What of it could not be put back once it is gone, in words; nothing of what was compiled is. Others may have
         put things among ours whose listing does not tell all, or that ctpolicy does not keep."""
 
+    def restorable(self, own: Own) -> Own:
+        """It without what `lost` names."""
+
     def sample(self, own: Own, most: int) -> Own:
         """The same structure with at most so many elements, 1 or more, in each set or map."""
 

@@ -119,6 +119,10 @@ class NftablesBackend:
         """What of the table could not be made again."""
         return written.lost(own)
 
+    def restorable(self, own: Table) -> Table:
+        """The table without what could not be made again."""
+        return written.restorable(own)
+
     def sample(self, own: Table, most: int) -> Table:
         """The table with few elements."""
         return sample(own, most)
