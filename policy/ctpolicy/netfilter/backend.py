@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, Protocol, TypeVar
 
 from ctpolicy.language.policy import Policy
+from ctpolicy.netfilter.drift import Drift
 from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.packet import Packet
 
@@ -140,6 +141,9 @@ class Backend(Protocol[Own]):
 
     def faults(self, own: Own | None) -> Iterable[str]:
         """Why it is not, or not wholly, in force; empty if it is."""
+
+    def drifts(self, live: Own | None, desired: Own | None) -> Iterable[Drift]:
+        """What was done to what is live, object by object; nothing if and only if the two are equal."""
 
     def way(self, own: Own | None, packet: Packet) -> Way:
         """One packet's way through it."""
