@@ -6,17 +6,19 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import StringIO
 from keyword import iskeyword
 from typing import Final
 
 import click
 
 from ctpolicy import __version__
+from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
     "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "migrate",
-    "schema",
+    "install-service", "schema",
 )  # fmt: skip
 
 BUG: Final = 1
@@ -35,7 +37,7 @@ class LazyGroup(click.Group):
         """The command, from the module of its name."""
         if cmd_name not in COMMANDS:
             return None
-        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = import_module(f"ctpolicy.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
@@ -75,12 +77,14 @@ def run(arguments: list[str]) -> int:
     try:
         status = cli.main(arguments, "ctpolicy", standalone_mode=False, color=_color())
     except CtpolicyError as error:
-        click.echo(str(error), err=True)
+        print_error(str(error))
         return error.exit_status
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        print_error(told.getvalue())
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -90,7 +94,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.", err=True)
+        print_error(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.")
         return BUG
     return status if isinstance(status, int) else 0
 
