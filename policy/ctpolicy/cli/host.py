@@ -23,6 +23,7 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -142,9 +143,20 @@ def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
 
 
 def plan_files(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+    policies: Sequence[Path],
+    netns: str | None,
+    dump: Path | None = None,
+    backend: Backend[Any] = NFTABLES,
+    only_to_look: bool = False,
 ) -> Plan[Any]:
     """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Args:
+        policies: their files. Those that others could have written are refused, because what is planned gets done.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
+        only_to_look: take anybody's files, because nothing will be done.
 
     Raises:
         PolicyError: the policies have mistakes.
@@ -153,7 +165,7 @@ def plan_files(
     """
     with ThreadPoolExecutor(max_workers=1) as other:
         reading = other.submit(read_live, netns, dump, backend)
-        policy = load_files(policies)
+        policy = load_files(policies, None if only_to_look else whoever_asked())
         desired = backend.compile(policy)
         live = reading.result()
     if fitting(backend, live) != backend:
