@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ctpolicy.cli.options import read_file
+from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.host import IptablesHost, read_raw_tables
@@ -45,6 +46,11 @@ def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return Libnftables(namespace)
+
+
+def conntrack_of(netns: str | None) -> Conntrack:
+    """The conntrack table of the running host, or of a network namespace given by name or path."""
+    return Conntrack(namespace_path(netns) if netns else None)
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:

@@ -15,7 +15,7 @@ from ctpolicy import __version__
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "migrate",
+    "validate", "lint", "compile", "plan", "apply", "drain", "remove", "status", "explain", "diff", "import", "migrate",
     "schema",
 )  # fmt: skip
 
