@@ -131,7 +131,7 @@ def _round(table: ConntrackTable, pointless: Pointless, done: _Done, until: floa
     """One reading that deletes; how many pointless entries it has found, None if the time was over first."""
     found = 0
     batch: list[Entry] = []
-    for number, entry in enumerate(table.entries()):
+    for number, entry in enumerate(table.entries(), start=1):
         if entry in pointless:
             found += 1
             batch.append(entry)
