@@ -16,6 +16,7 @@ from ctpolicy.apply.record import Change
 from ctpolicy.apply.scratch import scratch_namespace
 from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
+from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.host import IptablesHost, read_raw_tables
@@ -77,6 +78,11 @@ def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def conntrack_of(netns: str | None) -> Conntrack:
+    """The conntrack table of the running host, or of a network namespace given by name or path."""
+    return Conntrack(namespace_path(netns) if netns else None)
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
