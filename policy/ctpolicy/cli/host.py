@@ -134,6 +134,13 @@ class _HostReader:
             return {}
 
 
+def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
+    """The backend as far as the host has what it needs: without ipsets where there are none."""
+    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
+        return replace(backend, with_sets=False)
+    return backend
+
+
 def plan_files(
     policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
 ) -> Plan[Any]:
@@ -149,8 +156,8 @@ def plan_files(
         policy = load_files(policies)
         desired = backend.compile(policy)
         live = reading.result()
-    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
-        backend = replace(backend, with_sets=False)
+    if fitting(backend, live) != backend:
+        backend = fitting(backend, live)
         desired = backend.compile(policy)
     own = live.own(backend)
     plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))

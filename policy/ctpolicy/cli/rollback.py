@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ctpolicy.apply.confirmation import take_back
-from ctpolicy.apply.protocol import Order, apply, own_of
+from ctpolicy.apply.protocol import Order, apply, to_go_back_to
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.state import State
 from ctpolicy.apply.unfinished import close_those_of_other_boots
@@ -42,7 +42,7 @@ def command(number: int | None, netns: str | None, yes: bool, lock_wait: float, 
         return
     change = _last(remembered) if number is None else remembered.change(number)
     chosen = backend_named(change.backend)
-    before = own_of(chosen, remembered.before(change))
+    before = to_go_back_to(chosen, remembered.before(change))
 
     def show(plan: Plan[Any]) -> bool:
         print_lines(plan_lines(plan))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ctpolicy.cli.host import backend_named, read_live
+from ctpolicy.cli.host import backend_named, fitting, read_live
 from ctpolicy.cli.options import (
     CHANGES_PENDING,
     as_json,
@@ -19,8 +19,7 @@ from ctpolicy.cli.options import (
 )
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.language.load import load_files
-from ctpolicy.plan.plan import plan_policy
-from ctpolicy.plan.status import status, status_json, status_lines
+from ctpolicy.plan.status import Desired, status, status_json, status_lines
 
 
 @click.command("status")
@@ -42,17 +41,19 @@ def command(
 ) -> int:
     """Show live entries, counters and drift.
 
-    Each entry with its packets and bytes, and whether the bypass is in force. With a policy, also whether the live
-    table has drifted from it; --detailed-exitcode then exits with 10 if it has, or if the bypass is not in force.
+    Each entry with its packets and bytes, whether the bypass is in force, and what others' rules keep from it. With a
+    policy, also what is live otherwise than the policy means, told apart by what was done to it: edited, removed,
+    added, moved; --detailed-exitcode then exits with 10 if anything is, or if the bypass is not in force.
 
     \b
       sudo ctpolicy status
       sudo ctpolicy status --json examples/openshift-worker.yaml
     """
-    chosen = backend_named(backend, not no_ipset)
-    own = read_live(netns, live, chosen).own(chosen)
-    chosen.refuse_foreign(own)
-    found = status(chosen, own, plan_policy(chosen, load_files(policies), own) if policies else None)
+    everything = read_live(netns, live, backend_named(backend, not no_ipset))
+    chosen = fitting(backend_named(backend, not no_ipset), everything)
+    chosen.refuse_foreign(everything.own(chosen))
+    desired = Desired(chosen.compile(load_files(policies))) if policies else None
+    found = status(chosen, everything, desired)
     if as_json:
         print_json(status_json(found))
     else:
