@@ -16,7 +16,7 @@ from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.testing.strategies import policies
-from kernel.live import apply_in, kernel_of
+from kernel.live import apply_in, host_of
 from kernel.namespace import Namespace
 from kernel.raw_tables import restore as raw_restore
 from kernel.raw_tables import send
@@ -46,7 +46,7 @@ add set inet ctpolicy merged { type ipv6_addr; flags interval; auto-merge; }
 
 def put_back(namespace: Namespace) -> tuple[Table, Table]:
     """What was live, and what is after it was written, removed, read and loaded."""
-    kernel = kernel_of(namespace)
+    kernel = host_of(namespace)
     before = kernel.read()
     assert before is not None
     text = NFTABLES.written(before)
@@ -85,7 +85,7 @@ def test_a_table_that_others_edited_is_put_back(namespace: Namespace) -> None:
 def test_an_emptied_set_of_ours_is_put_back(namespace: Namespace) -> None:
     """libnftables 1.0.6 refuses a set with an empty list of elements."""
     apply_in(namespace, policy(METRICS))
-    table = kernel_of(namespace).read()
+    table = host_of(namespace).read()
     assert table is not None
     kept = next(one for one in table.sets if len(one.elements) > 1)
     namespace.run("nft", "flush", "set", "inet", "ctpolicy", kept.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
+from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -144,16 +145,23 @@ def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
 def plan_files(
     policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
 ) -> Plan[Any]:
-    """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+    """Plan to make the policies in files live; raises as plan_loaded does."""
+    return plan_loaded(lambda: load_files(policies), netns, dump, backend)
+
+
+def plan_loaded(
+    load: Callable[[], Policy], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+) -> Plan[Any]:
+    """Plan to make a policy live. The kernel lists a large table for as long as its policy is read and compiled.
 
     Raises:
-        PolicyError: the policies have mistakes.
+        PolicyError: the policy has mistakes.
         InputError: both a namespace and a dump were given, or one of them is not there.
         HostError: what is live cannot be read, or is somebody else's.
     """
     with ThreadPoolExecutor(max_workers=1) as other:
         reading = other.submit(read_live, netns, dump, backend)
-        policy = load_files(policies)
+        policy = load()
         desired = backend.compile(policy)
         live = reading.result()
     if fitting(backend, live) != backend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +26,63 @@ _NOT_TEXT: Final = re.compile(
 """Controls, which can hide text from a reviewer: YAML 1.1's odd line ends, and what turns the direction of text."""
 
 
+ListReader = Callable[[Path, Path], str]
+"""How the text of an address list is found: by its path, and the directory that it must be in; see read_list."""
+
+
 class UnreadableError(Exception):
     """A file cannot be taken as text. Who named the file must act; the diagnostic says why."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
+
+
+def read_list(path: Path, within: Path) -> str:
+    """The text of an address list.
+
+    Only a regular file in or below `within` is read, after symbolic links: a policy may come from a stranger, and
+    neither a device or pipe that never ends, nor lines of another file shown in a diagnostic, may come of it.
+
+    Raises:
+        UnreadableError: it is not there, elsewhere, not a regular file, too large, or not text.
+    """
+    try:
+        resolved = path.resolve()
+        if not resolved.is_relative_to(within.resolve()):
+            raise _unreadable(str(path), "is outside the policy's directory")
+        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unreadable(str(path), "is not a regular file")
+            content = file.read(LARGEST_LIST + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(str(path), _reason(error)) from error
+    return readable_text(content, str(path), LARGEST_LIST)
+
+
+class KeptLists:
+    """Reads address lists as read_list does, each once, and keeps their texts."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def __call__(self, path: Path, within: Path) -> str:
+        """The text of a list; raises as read_list does."""
+        if str(path) not in self.texts:
+            self.texts[str(path)] = read_list(path, within)
+        return self.texts[str(path)]
+
+
+def given_lists(texts: Mapping[str, str]) -> ListReader:
+    """Takes address lists from texts that were kept, by path, and reads no file."""
+
+    def read(path: Path, within: Path) -> str:  # noqa: ARG001 (a text is nowhere)
+        if str(path) not in texts:
+            raise _unreadable(str(path), "is not among the texts that were kept")
+        return readable_text(texts[str(path)], str(path), LARGEST_LIST)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -41,11 +93,13 @@ class Source:
         name: as the user named it; for diagnostics.
         content: as it was read.
         directory: what the paths of `file:` are relative to; None where there are none.
+        read_list: reads the address lists that it names.
     """
 
     name: str
     content: bytes | str
     directory: Path | None = None
+    read_list: ListReader = read_list
 
     @cached_property
     def text(self) -> str:
@@ -72,40 +126,17 @@ class Source:
         return Place(self.name)
 
 
-def read_policy(path: Path) -> Source:
-    """The source that a policy file is.
+def read_policy(path: Path, lists: ListReader = read_list) -> Source:
+    """The source that a policy file is; its address lists are read as `lists` reads them.
 
     Raises:
         UnreadableError: it is not there, or cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return Source(str(path), file.read(LARGEST_POLICY + 1), path.parent)
+            return Source(str(path), file.read(LARGEST_POLICY + 1), path.parent, lists)
     except (OSError, ValueError) as error:
         raise _unreadable(str(path), _reason(error)) from error
-
-
-def read_list(path: Path, within: Path) -> str:
-    """The text of an address list.
-
-    Only a regular file in or below `within` is read, after symbolic links: a policy may come from a stranger, and
-    neither a device or pipe that never ends, nor lines of another file shown in a diagnostic, may come of it.
-
-    Raises:
-        UnreadableError: it is not there, elsewhere, not a regular file, too large, or not text.
-    """
-    try:
-        resolved = path.resolve()
-        if not resolved.is_relative_to(within.resolve()):
-            raise _unreadable(str(path), "is outside the policy's directory")
-        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _unreadable(str(path), "is not a regular file")
-            content = file.read(LARGEST_LIST + 1)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unreadable(str(path), _reason(error)) from error
-    return readable_text(content, str(path), LARGEST_LIST)
 
 
 def readable_text(content: bytes | str, name: str, largest: int) -> str:
