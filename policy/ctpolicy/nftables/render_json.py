@@ -62,7 +62,7 @@ def add_table(table: Table) -> list[Json]:
 
 def add_set(table: Table, named_set: Set) -> Json:
     """Add a set and its elements."""
-    return {"add": {"set": _set_header(table, named_set) | {"elem": elements_json(named_set)}}}
+    return {"add": {"set": _set_header(table, named_set) | _some_elements(named_set)}}
 
 
 def add_map(table: Table, verdict_map: VerdictMap) -> Json:
@@ -71,7 +71,7 @@ def add_map(table: Table, verdict_map: VerdictMap) -> Json:
     Not the elements by a command of their own: libnftables 1.0.6 sends the elements of a new interval map where the
     map is added, however late they come, and a chain that is added in between is then not found.
     """
-    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict", "elem": elements_json(verdict_map)}}}
+    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict"} | _some_elements(verdict_map)}}
 
 
 def add_elements(table: Table, holder: Set | VerdictMap) -> Json:
@@ -108,6 +108,11 @@ def elements_json(holder: Set | VerdictMap) -> list[Any]:
     if isinstance(holder, Set):
         return [key_json(element, types) for element in holder.elements]
     return [[key_json(element, types), _verdict_json(verdict)] for element, verdict in holder.elements]
+
+
+def _some_elements(holder: Set | VerdictMap) -> Json:
+    """The elements, if there are any: libnftables 1.0.6 refuses a list of none."""
+    return {"elem": elements_json(holder)} if holder.elements else {}
 
 
 def _named(table: Table) -> Json:
