@@ -45,8 +45,6 @@ def ways_to_fail() -> dict[str, Way]:
         "crashed when done": (KernelCrashError("It died."), True),
         "hung": (DeadlineError("It did not end."), False),
         "hung when done": (DeadlineError("It did not end."), True),
-        "interrupted": (KeyboardInterrupt(), False),
-        "interrupted when done": (KeyboardInterrupt(), True),
         "killed": (Killed(), False),
         "killed when done": (Killed(), True),
     }
@@ -72,7 +70,7 @@ class FailingDoor:
 
         Args:
             number: which one, counted from 1 and from the first call ever made, whether it reads or changes.
-            error: what it raises: a CtpolicyError as the real door does, a KeyboardInterrupt, or Killed.
+            error: what it raises: a CtpolicyError as the real door does, or Killed.
             done: whether what it was to do is done all the same, as by a tool that is killed when it was through.
         """
         self._failures[number] = error, done

@@ -1,0 +1,43 @@
+"""Changes of which something has still to come: a confirmation, or, after a crash, somebody to look."""
+
+from __future__ import annotations
+
+from ctpolicy.apply import timer
+from ctpolicy.apply.record import Change, Outcome
+from ctpolicy.apply.state import State
+from ctpolicy.errors import LockError
+
+
+def settle(state: State) -> Change | None:
+    """Look whether anything is unfinished before another change begins. The lock is held.
+
+    Returns:
+        a change that was interrupted, so that nobody knows how far it came; None if there is none.
+
+    Raises:
+        LockError: a change awaits confirmation.
+    """
+    close_those_of_other_boots(state)
+    change = state.open_change()
+    if change is not None and change.confirm_by is not None:
+        raise LockError(
+            f"Change {change.number} ({change.command} {change.policy}) {awaits(state, change)}. First keep it "
+            "(`ctpolicy confirm`) or take it back (`ctpolicy rollback`)."
+        )
+    return change
+
+
+def close_those_of_other_boots(state: State) -> None:
+    """Of what was unfinished when the host went down nothing is live any longer, nor is its timer."""
+    for change in state.changes():
+        if change.is_open and change.boot != state.clock.boot():
+            state.end(change, Outcome.REVERTED, "The host was rebooted before it was through, or confirmed.")
+
+
+def awaits(state: State, change: Change) -> str:
+    """What becomes of an unconfirmed change, in words that go after its name."""
+    assert change.confirm_by is not None
+    if not timer.is_there(state.directory_of(change)):
+        return "was not confirmed, and the process that was to take it back is gone"
+    left = change.confirm_by - state.clock.since_boot()
+    return f"is taken back in {left:.0f} seconds unless it is confirmed" if left > 0 else "is being taken back"
