@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ctpolicy.iptables import written
 from ctpolicy.iptables.change import difference
 from ctpolicy.iptables.compile import compile_policy
 from ctpolicy.iptables.evaluate import Tracer
@@ -13,6 +14,7 @@ from ctpolicy.iptables.objects import TOOLS, changed_objects
 from ctpolicy.iptables.own import SOMEBODY_ELSE
 from ctpolicy.iptables.render import rule_text
 from ctpolicy.iptables.ruleset import RawTable, RawTables, Variant
+from ctpolicy.iptables.sample import sample
 from ctpolicy.iptables.space import raw_treatment
 from ctpolicy.iptables.transaction import steps
 from ctpolicy.iptables.ways import entry_marks, role_of
@@ -117,6 +119,22 @@ class IptablesBackend:
         deciding = next((step.rule for step in trace.steps if role_of(step.rule)), None)
         entry = (role_of(deciding) or "", deciding.comment or "") if deciding else None
         return Way(trace.untracked, tuple(found), entry)
+
+    def written(self, own: RawTables) -> str:
+        """Our part as the tools save it."""
+        return written.written(own, self.variant)
+
+    def read_written(self, text: str) -> RawTables:
+        """The inverse."""
+        return written.read_written(text, self.variant)
+
+    def lost(self, own: RawTables) -> Iterator[str]:
+        """The ipsets that could not be made again."""
+        return written.lost(own)
+
+    def sample(self, own: RawTables, most: int) -> RawTables:
+        """Our part with few elements in its ipsets."""
+        return sample(own, most)
 
 
 def _tool(tool: str | None, variant: Variant) -> str:

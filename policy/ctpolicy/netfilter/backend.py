@@ -144,6 +144,24 @@ class Backend(Protocol[Own]):
     def way(self, own: Own | None, packet: Packet) -> Way:
         """One packet's way through it."""
 
+    def written(self, own: Own) -> str:
+        """It as text, with counters, for snapshots and saved plans: equal things give texts that read_written takes
+        back to equal things. Bytes of others' comments that are not UTF-8 are surrogates in it (`surrogateescape`)."""
+
+    def read_written(self, text: str) -> Own:
+        """The inverse of written.
+
+        Raises:
+            InputError: it is no such text.
+        """
+
+    def lost(self, own: Own) -> Iterable[str]:
+        """What of it could not be put back once it is gone, in words; nothing of what was compiled is. Others may have
+        put things among ours whose listing does not tell all, or that ctpolicy does not keep."""
+
+    def sample(self, own: Own, most: int) -> Own:
+        """The same structure with at most so many elements, 1 or more, in each set or map."""
+
 
 class Host(Protocol[Own]):
     """A running host, for one backend. A fake stands in for it in tests."""

@@ -69,9 +69,9 @@ def read_document(document: Any) -> Ruleset:
         for listed in objects:
             for kind, body in listed.items():
                 _add_object(tables, kind, body)
-    except (KeyError, TypeError, AttributeError) as error:
+        return tuple(tables[key].table(*key) for key in sorted(tables))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"This is not a listing of nftables: an object in it is malformed ({error!r}).") from error
-    return tuple(tables[key].table(*key) for key in sorted(tables))
 
 
 def find_table(ruleset: Ruleset, family: str, name: str) -> Table | None:

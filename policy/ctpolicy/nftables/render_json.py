@@ -8,6 +8,7 @@ which name all three.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from ctpolicy.nftables.ruleset import (
@@ -38,7 +39,7 @@ from ctpolicy.nftables.ruleset import (
     key_types,
     named_types,
 )
-from ctpolicy.nftables.values import key_json
+from ctpolicy.nftables.values import key_json, parse_key
 
 Json = dict[str, Any]
 
@@ -105,9 +106,22 @@ def rule_json(table: Table, chain: str, rule: Rule) -> Json:
 def elements_json(holder: Set | VerdictMap) -> list[Any]:
     """The elements of a set, or the pairs of a verdict map."""
     types = named_types(holder.type)
+    adorned = {parse_key(key["elem"]["val"], types): key for key in _adorned_keys(holder)}
     if isinstance(holder, Set):
-        return [key_json(element, types) for element in holder.elements]
-    return [[key_json(element, types), _verdict_json(verdict)] for element, verdict in holder.elements]
+        return [adorned.get(element) or key_json(element, types) for element in holder.elements]
+    return [[adorned.get(key) or key_json(key, types), _verdict_json(verdict)] for key, verdict in holder.elements]
+
+
+def _adorned_keys(holder: Set | VerdictMap) -> Iterator[Json]:
+    """The elements that have a comment or a counter; of a map they are kept with their verdicts."""
+    for one in _unmodelled(holder).get("adorned", ()):
+        yield one[0] if isinstance(one, list) else one
+
+
+def _unmodelled(holder: Set | VerdictMap) -> Json:
+    """What a set that somebody has made or edited has beyond ours, as read.py keeps it."""
+    attributes: Json = json.loads(holder.unmodelled) if holder.unmodelled else {}
+    return attributes
 
 
 def _some_elements(holder: Set | VerdictMap) -> Json:
@@ -126,12 +140,14 @@ def _in(table: Table, name: str) -> Json:
 def _set_header(table: Table, holder: Set | VerdictMap) -> Json:
     flags = {"flags": sorted(holder.flags)} if holder.flags else {}
     words = [part.value for part in named_types(holder.type)]
-    return _in(table, holder.name) | {"type": words if len(words) > 1 else words[0]} | flags
+    others = {key: value for key, value in _unmodelled(holder).items() if key != "adorned"}
+    return _in(table, holder.name) | {"type": words if len(words) > 1 else words[0]} | flags | others
 
 
 def _hook_json(hook: BaseHook) -> Json:
     # An integer: a string prio makes a chain without a hook, and libnftables 1.0.6 says nothing.
-    return {"type": hook.type, "hook": hook.hook, "prio": hook.priority, "policy": hook.policy}
+    device = {"dev": hook.device} if hook.device else {}
+    return {"type": hook.type, "hook": hook.hook, "prio": hook.priority, "policy": hook.policy} | device
 
 
 def _statement_json(statement: Statement) -> Json:
