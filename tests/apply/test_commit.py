@@ -1,4 +1,4 @@
-"""Commit, verify and put back, against a kernel that fails in every way: the old state, the new one, or exit status 4."""
+"""Commit, verify, put back, against a kernel that fails in every way: the old state, the new, or exit status 4."""
 
 from __future__ import annotations
 

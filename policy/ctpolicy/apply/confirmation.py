@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 from ctpolicy.apply.commit import commit_plan
-from ctpolicy.apply.protocol import LOCK_WAIT, Doors, own_of
+from ctpolicy.apply.lock import LOCK_WAIT
+from ctpolicy.apply.protocol import Doors, own_of
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.state import State

@@ -62,7 +62,11 @@ class Directory:
     def names(self) -> list[str]:
         """The names in it, sorted, but those of files that were never finished."""
         with _told("read", self.path):
-            return sorted(name for name in os.listdir(self._descriptor) if not name.startswith("."))
+            return sorted(
+                name
+                for name in os.listdir(self._descriptor)  # noqa: PTH208 (a descriptor, not a path)
+                if not name.startswith(".")
+            )
 
     def read(self, name: str) -> bytes:
         """A file's content.

@@ -13,6 +13,9 @@ from typing import Final
 from ctpolicy.apply.files import Directory
 from ctpolicy.errors import LockError, StateError
 
+LOCK_WAIT: Final = 30.0
+"""Seconds to wait for another ctpolicy, if nothing else is said."""
+
 _BETWEEN_TRIES: Final = 0.05
 """Seconds. flock has no deadline of its own, and an alarm would interrupt whatever else runs."""
 

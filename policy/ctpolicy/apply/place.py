@@ -48,14 +48,14 @@ def place_of(namespace: Path | None, root: Path | None = None) -> Place:
     Raises:
         HostError: the namespace cannot be entered to ask.
     """
-    if _is_the_hosts(namespace or _OURS):
+    if is_the_hosts(namespace or _OURS):
         return Place(root / "host", root / "run") if root else Place(STATE, RUNTIME)
     name = f"netns-{_cookie(namespace)}"
     beside = (root or RUNTIME) / name
     return Place(beside, beside)
 
 
-def _is_the_hosts(namespace: Path) -> bool:
+def is_the_hosts(namespace: Path = _OURS) -> bool:
     """Whether it is that of the first process. Who may not look there is an ordinary user, or in a container."""
     try:
         return namespace.stat().st_ino == _NUMBER_OF_THE_HOSTS or namespace.samefile(_OF_THE_HOST)

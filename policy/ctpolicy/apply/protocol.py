@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from ctpolicy.apply.commit import commit_plan
+from ctpolicy.apply.lock import LOCK_WAIT
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.snapshot import Snapshot
@@ -20,9 +21,6 @@ from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
-
-LOCK_WAIT: Final = 30.0
-"""Seconds to wait for another ctpolicy."""
 
 SAMPLE: Final = 8
 """Elements of each set that are tried out: whether the kernel takes a set does not depend on how many it holds."""
@@ -92,17 +90,16 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
             return None
         _refuse_moved(shown, plan)
         after = snapshot_of(plan.backend, plan.desired)
-        if not plan:
-            doors.state.confirm_as_it_is(after)
-            return plan
-        _try_out(plan, order, doors)
         with held() as came:
-            change = doors.state.begin(
-                order.command, plan.policy, _before(doors.state, plan, interrupted), after, order.confirm_within
-            )
-            carry_out(change, plan, doors)
-        if interrupted:
-            doors.state.end(interrupted, Outcome.RECOVERED, f"Change {change.number} came after it.")
+            if plan:
+                _try_out(plan, order, doors)
+                before = _before(doors.state, plan, interrupted)
+                change = doors.state.begin(order.command, plan.policy, before, after, order.confirm_within)
+                carry_out(change, plan, doors)
+            else:
+                doors.state.confirm_as_it_is(after)
+            if interrupted:
+                doors.state.end(interrupted, Outcome.RECOVERED, "It was interrupted; another change came after it.")
     for name in came:
         order.tells(f"{name} came in the midst of the change, which was completed and verified first.")
     return plan

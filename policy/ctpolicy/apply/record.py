@@ -101,9 +101,11 @@ def read_change(content: bytes, name: str) -> Change:
         found = json.loads(content)
         if found["apiVersion"] != _VERSION:
             raise ValueError("another version")
-        words = (str(found[key]) for key in ("when", "boot", "command", "policy", "backend", "by"))
-        confirm_by = None if found["confirmBy"] is None else float(found["confirmBy"])
-        outcome = Outcome[found["outcome"].upper()]
-        return Change(int(found["number"]), *words, outcome, str(found["note"]), confirm_by)
+        return Change(
+            **{word: str(found[word]) for word in ("when", "boot", "command", "policy", "backend", "by", "note")},
+            number=int(found["number"]),
+            outcome=Outcome[found["outcome"].upper()],
+            confirm_by=None if found["confirmBy"] is None else float(found["confirmBy"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StateError(f"{name} is damaged.") from error

@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar
 
 from ctpolicy.apply import timer
 from ctpolicy.apply.commit import commit_plan
-from ctpolicy.apply.protocol import LOCK_WAIT, Doors, carry_out, own_of, snapshot_of
+from ctpolicy.apply.lock import LOCK_WAIT
+from ctpolicy.apply.protocol import Doors, carry_out, own_of, snapshot_of
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.state import State

@@ -9,6 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from ctpolicy.apply import timer
+from ctpolicy.apply.place import is_the_hosts, place_of
+from ctpolicy.apply.protocol import Doors
+from ctpolicy.apply.record import Change
+from ctpolicy.apply.scratch import scratch_namespace
+from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
@@ -25,7 +31,7 @@ from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.plan.dump import read_dump
 from ctpolicy.plan.live import Live
-from ctpolicy.plan.plan import Plan, plan_compiled, plan_removal
+from ctpolicy.plan.plan import Plan, plan_compiled, plan_return
 
 BACKENDS: Final = ("nftables", *(f"iptables-{variant.value}" for variant in Variant))
 """The names that `--backend` takes."""
@@ -40,9 +46,33 @@ def backend_named(name: str | None, with_sets: bool = True) -> Backend[Any]:
     return next(one for variant in Variant if (one := IptablesBackend(variant, with_sets)).name == name)
 
 
-def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
-    """The running host, or a network namespace given by name or path."""
-    namespace = namespace_path(netns) if netns else None
+def state_of(netns: str | None, root: Path | None) -> State:
+    """What is remembered of the host, or of a network namespace; in another directory than usual if one is given."""
+    return State(place_of(namespace_path(netns) if netns else None, root))
+
+
+def doors_of(backend: Backend[Any], netns: str | None, root: Path | None) -> Doors[Any]:
+    """What a change of the host needs."""
+    state = state_of(netns, root)
+
+    def try_out(own: Any) -> bool:
+        with scratch_namespace() as scratch:
+            if scratch is not None:
+                _host_at(backend, scratch).change(None, own)
+            return scratch is not None
+
+    def start_timer(change: Change) -> None:
+        where = ["--netns", str(namespace_path(netns))] if netns else []
+        other = ["--state", str(root.absolute())] if root else []
+        arguments = ["await-confirmation", str(change.number), "--backend", backend.name, *where, *other]
+        # systemd runs its units in the host's own namespace.
+        may_be_unit = netns is not None or is_the_hosts()
+        timer.start(arguments, state.directory_of(change), f"ctpolicy-confirm-{change.number}", may_be_unit)
+
+    return Doors(_host_at(backend, namespace_path(netns) if netns else None), state, try_out, start_timer)
+
+
+def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
@@ -129,8 +159,8 @@ def plan_files(
     return replace(plan, notes=(*live.notes(), *faults))
 
 
-def plan_to_remove(netns: str | None, backend: Backend[Any] = NFTABLES) -> Plan[Any]:
-    """Plan to remove everything that a backend has put there."""
+def plan_to_return(netns: str | None, backend: Backend[Any], desired: Any) -> Plan[Any]:
+    """Plan to make live again what a backend once had there; None for nothing, which removes what is there."""
     live = read_live(netns, backend=backend)
-    plan = plan_removal(backend, live.own(backend), partial(live.foreign, backend))
+    plan = plan_return(backend, live.own(backend), desired, partial(live.foreign, backend))
     return replace(plan, notes=tuple(live.notes()))

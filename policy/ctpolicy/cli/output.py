@@ -27,6 +27,16 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def tell(sentence: str) -> None:
+    """Print a sentence about what goes on."""
+    click.echo(harmless(sentence))
+
+
+def asks(yes: bool) -> bool:
+    """Whether there is somebody to ask, and to be asked."""
+    return not yes and sys.stdin.isatty()
+
+
 def may_go_on(question: str, yes: bool) -> bool:
     """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes."""
-    return yes or not sys.stdin.isatty() or click.confirm(question)
+    return not asks(yes) or click.confirm(question)
