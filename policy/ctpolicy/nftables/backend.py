@@ -22,7 +22,7 @@ from ctpolicy.nftables.render_text import rule_text, table_lines, verdict_text
 from ctpolicy.nftables.ruleset import Counter, Table
 from ctpolicy.nftables.sample import sample
 from ctpolicy.nftables.space import ruleset_treatment
-from ctpolicy.nftables.transaction import removal, transaction
+from ctpolicy.nftables.transaction import transactions
 from ctpolicy.nftables.ways import entry_chains, entry_of_chain, entry_ways
 from ctpolicy.packetspace.packet import Packet
 
@@ -82,12 +82,14 @@ class NftablesBackend:
             yield ObjectChange("table", name, Turn.REMOVED, removed=(line.expandtabs(4) for line in table_lines(live)))
 
     def document(self, live: Table | None, desired: Table | None) -> Json:
-        """One transaction, as libnftables JSON."""
-        if live == desired:
-            return {"nftables": []}
-        if desired is not None:
-            return transaction(difference(live, desired))
-        return removal(live) if live else {"nftables": []}
+        """The transactions, as libnftables JSON: one, or several as steps."""
+        match transactions(live, desired):
+            case ():
+                return {"nftables": []}
+            case (only,):
+                return only
+            case several:
+                return {"steps": list(several)}
 
     def counted(self, own: Table | None) -> Iterator[Counted]:
         """What each entry's chain has counted."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.kernel import Kernel
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table, read_text
 from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.transaction import transactions
 
 
 class NftablesHost:
@@ -25,5 +25,6 @@ class NftablesHost:
         return find_table(read_text(listing), TABLE_FAMILY, TABLE_NAME) if listing else None
 
     def change(self, live: Table | None, desired: Table | None) -> None:
-        """Carry the difference out."""
-        self._kernel.commit(NFTABLES.document(live, desired))
+        """Carry the difference out, one transaction after the other; the first that fails is the last."""
+        for transaction in transactions(live, desired):
+            self._kernel.commit(transaction)

@@ -23,6 +23,7 @@ from ctpolicy.nftables.read_rules import (
     read_statement,
 )
 from ctpolicy.nftables.ruleset import (
+    FLAGS,
     BaseHook,
     Chain,
     Datatype,
@@ -102,7 +103,7 @@ def _add_object(tables: dict[tuple[str, str], _TableParts], kind: str, body: Jso
     if kind == "table":
         table = tables[body["family"], body["name"]]
         if "flags" in body:  # `dormant`, for one: its chains see no packet. nft 1.0.6 prints the table's name for it
-            table.others.append(Other("flags", str(body["flags"])))
+            table.others.append(Other(FLAGS, str(body["flags"])))
         return
     parts = tables[body["family"], body["table"]]
     match kind:
