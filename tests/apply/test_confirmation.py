@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from ctpolicy.apply.recovery import recover, restore
 from ctpolicy.errors import CtpolicyError, InconsistentError, LockError, NotAppliedError, RefusedError, StaleError
 from ctpolicy.netfilter.backend import Backend
 from ctpolicy.nftables.backend import NFTABLES
-from ctpolicy.nftables.ruleset import Table
+from ctpolicy.nftables.ruleset import Other, Table
 from policies import METRICS, VXLAN, table
 
 OLD, NEW = table(VXLAN), table(METRICS)
@@ -204,6 +205,17 @@ def test_an_apply_that_dies_while_it_has_to_be_confirmed_is_taken_back(tmp_path:
     with pytest.raises(StaleError):
         confirm(scene.state)
     wait_and_take_back(2, *reached(scene))
+    assert scene.host.live == OLD
+
+
+def test_what_others_had_put_there_and_nobody_can_make_again_does_not_keep_an_unconfirmed_change(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    scene.host.live = replace(OLD, others=(Other("counter", "mine"),))
+    scene.apply(METRICS, confirm_within=60)
+    assert scene.told == ["Somebody else put this there, and no rollback can bring it back: counter mine."]
+    wait_and_take_back(1, *reached(scene))
     assert scene.host.live == OLD
 
 

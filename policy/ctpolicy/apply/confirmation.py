@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from ctpolicy.apply.commit import commit_plan
 from ctpolicy.apply.lock import LOCK_WAIT
-from ctpolicy.apply.protocol import Doors, own_of
+from ctpolicy.apply.protocol import Doors, to_go_back_to
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.state import State
@@ -52,7 +52,7 @@ def take_back(change: Change, why: str, backend: Backend[Own], doors: Doors[Own]
         StateError: what was live before is damaged.
         CtpolicyError: it failed; the host is as it was before, or inconsistent, as the error says.
     """
-    before = own_of(backend, doors.state.before(change))
+    before = to_go_back_to(backend, doors.state.before(change))
     with held():
         commit_plan(Plan(backend, "", doors.host.read(), before), doors.host)
         doors.state.end(change, Outcome.REVERTED, why)

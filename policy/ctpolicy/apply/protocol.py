@@ -92,6 +92,7 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
         after = snapshot_of(plan.backend, plan.desired)
         with held() as came:
             if plan:
+                _tell_what_is_lost(plan, order)
                 _try_out(plan, order, doors)
                 before = _before(doors.state, plan, interrupted)
                 change = doors.state.begin(order.command, plan.policy, before, after, order.confirm_within)
@@ -134,12 +135,23 @@ def own_of(backend: Backend[Own], snapshot: Snapshot) -> Own | None:
     return None if snapshot.own is None else backend.read_written(snapshot.own)
 
 
+def to_go_back_to(backend: Backend[Own], snapshot: Snapshot) -> Own | None:
+    """The same, but for what nobody can make again, so that going back does not fail over it."""
+    own = own_of(backend, snapshot)
+    return None if own is None else backend.restorable(own)
+
+
 def _refuse_moved(shown: Plan[Own] | None, plan: Plan[Own]) -> None:
     if shown is not None and (shown.live, shown.desired) != (plan.live, plan.desired):
         raise StaleError(
             "The host or the policy changed after the plan was shown; nothing was done. Look at the new plan first: "
             "run this again."
         )
+
+
+def _tell_what_is_lost(plan: Plan[Own], order: Order[Own]) -> None:
+    for lost in () if plan.live is None else plan.backend.lost(plan.live):
+        order.tells(f"Somebody else put this there, and no rollback can bring it back: {lost}.")
 
 
 def _try_out(plan: Plan[Own], order: Order[Own], doors: Doors[Own]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from ctpolicy.apply import timer
 from ctpolicy.apply.commit import commit_plan
 from ctpolicy.apply.lock import LOCK_WAIT
-from ctpolicy.apply.protocol import Doors, carry_out, own_of, snapshot_of
+from ctpolicy.apply.protocol import Doors, carry_out, own_of, snapshot_of, to_go_back_to
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.signals import held
 from ctpolicy.apply.state import State
@@ -60,7 +60,7 @@ def _recover(change: Change, backend: Backend[Own], doors: Doors[Own]) -> str:
         outcome, found = Outcome.PUT_BACK, "had changed nothing"
     else:
         with held():
-            commit_plan(Plan(backend, "", live, before), doors.host)
+            commit_plan(Plan(backend, "", live, to_go_back_to(backend, doors.state.before(change))), doors.host)
         outcome, found = Outcome.RECOVERED, "was put back: the host was read again and is as it was before it"
     doors.state.end(change, outcome, f"It was interrupted, and {found}.")
     return f"Change {change.number} ({change.command} {change.policy}) was interrupted, and {found}."

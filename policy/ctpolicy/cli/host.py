@@ -23,6 +23,7 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -134,10 +135,28 @@ class _HostReader:
             return {}
 
 
+def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
+    """The backend as far as the host has what it needs: without ipsets where there are none."""
+    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
+        return replace(backend, with_sets=False)
+    return backend
+
+
 def plan_files(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+    policies: Sequence[Path],
+    netns: str | None,
+    dump: Path | None = None,
+    backend: Backend[Any] = NFTABLES,
+    only_to_look: bool = False,
 ) -> Plan[Any]:
     """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Args:
+        policies: their files. Those that others could have written are refused, because what is planned gets done.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
+        only_to_look: take anybody's files, because nothing will be done.
 
     Raises:
         PolicyError: the policies have mistakes.
@@ -146,11 +165,11 @@ def plan_files(
     """
     with ThreadPoolExecutor(max_workers=1) as other:
         reading = other.submit(read_live, netns, dump, backend)
-        policy = load_files(policies)
+        policy = load_files(policies, None if only_to_look else whoever_asked())
         desired = backend.compile(policy)
         live = reading.result()
-    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
-        backend = replace(backend, with_sets=False)
+    if fitting(backend, live) != backend:
+        backend = fitting(backend, live)
         desired = backend.compile(policy)
     own = live.own(backend)
     plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))

@@ -22,9 +22,15 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo(click.style(harmless(line), fg=color) if color else harmless(line))
 
 
+def print_error(text: str) -> None:
+    """Print lines on standard error."""
+    for line in text.removesuffix("\n").split("\n"):
+        click.echo(harmless(line), err=True)
+
+
 def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, indent=2))
+    """Print one JSON value. It is ASCII, and of that only DEL is none of its own escapes."""
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
 def tell(sentence: str) -> None:

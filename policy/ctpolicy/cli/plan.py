@@ -48,7 +48,7 @@ def command(
       sudo ctpolicy plan examples/openshift-worker.yaml
       ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
     """
-    plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset))
+    plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
     if as_json:
         print_json(plan_json(plan))
     else:

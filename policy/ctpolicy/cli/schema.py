@@ -13,7 +13,8 @@ from ctpolicy.language.schema import SCHEMAS, shipped_schema
 def command(name: str) -> None:
     """Print a JSON Schema: that of policies, or of what a command prints with --json.
 
-    NAME is policy (the default), plan, diff, explain, status, lint, or diagnostics, which is what validate prints.
+    NAME is policy (the default), plan, diff, explain, status, history, lint, or diagnostics, which is what validate
+    prints.
 
     \b
       ctpolicy schema > policy-v1.schema.json

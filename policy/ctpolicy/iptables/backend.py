@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ctpolicy.iptables import written
 from ctpolicy.iptables.change import difference
 from ctpolicy.iptables.compile import compile_policy
+from ctpolicy.iptables.drift import drifts
 from ctpolicy.iptables.evaluate import Tracer
 from ctpolicy.iptables.faults import faults
 from ctpolicy.iptables.objects import TOOLS, changed_objects
@@ -20,6 +21,7 @@ from ctpolicy.iptables.transaction import steps
 from ctpolicy.iptables.ways import entry_marks, role_of
 from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.backend import Counted, EntryKey, Json, Names, ObjectChange, Step, Way
+from ctpolicy.netfilter.drift import Drift
 from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.packet import Packet
 
@@ -112,6 +114,10 @@ class IptablesBackend:
         """What is wrong with what is live."""
         return faults(own, self.variant)
 
+    def drifts(self, live: RawTables | None, desired: RawTables | None) -> Iterator[Drift]:
+        """What was done to our chains, jumps and ipsets."""
+        return drifts(live, desired, self.variant)
+
     def way(self, own: RawTables | None, packet: Packet) -> Way:
         """One packet's way through our chains."""
         trace = Tracer(_without_others(own or RawTables())).trace(packet)
@@ -131,6 +137,10 @@ class IptablesBackend:
     def lost(self, own: RawTables) -> Iterator[str]:
         """The ipsets that could not be made again."""
         return written.lost(own)
+
+    def restorable(self, own: RawTables) -> RawTables:
+        """All of it: a change never takes away what it could not make again, but refuses (change.py)."""
+        return own
 
     def sample(self, own: RawTables, most: int) -> RawTables:
         """Our part with few elements in its ipsets."""

@@ -20,10 +20,16 @@ from ctpolicy.language.ports import merged
 from ctpolicy.language.reading import read
 from ctpolicy.language.schema import check_shape
 from ctpolicy.language.source import Source, UnreadableError, read_policy
+from ctpolicy.language.trust import Writers
 
 
-def load_files(paths: Sequence[Path]) -> Policy:
+def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
     """The union of the policies in files.
+
+    Args:
+        paths: of the files.
+        writers: who alone may be able to write them and the lists that they name, because something is to be done as
+            they say; None to take anybody's, to look at them.
 
     Raises:
         PolicyError: with every mistake of every file.
@@ -32,7 +38,7 @@ def load_files(paths: Sequence[Path]) -> Policy:
     sources = []
     for path in paths:
         try:
-            sources.append(read_policy(path))
+            sources.append(read_policy(path, writers))
         except UnreadableError as error:
             mistakes.add(error.diagnostic)
     return _load(sources, mistakes)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-SCHEMAS: Final = ("policy", "plan", "diff", "explain", "status", "diagnostics", "lint")
+SCHEMAS: Final = ("policy", "plan", "diff", "explain", "status", "diagnostics", "lint", "history")
 """What is shipped: the schema of policies, and those of what commands print with `--json`."""
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ctpolicy.errors import InputError
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.render_json import Json, add_table
-from ctpolicy.nftables.ruleset import Other, Table, Unmodelled
+from ctpolicy.nftables.ruleset import Other, Rule, Table, Unmodelled
 
 
 def written(table: Table) -> str:
@@ -41,8 +42,21 @@ def lost(table: Table) -> Iterator[str]:
         yield f"the {other.kind} {other.name} of the table" if other.kind == "flags" else f"{other.kind} {other.name}"
     for chain in table.chains:
         for number, rule in enumerate(chain.rules, 1):
-            if any(isinstance(one, Unmodelled) and one.json.startswith('{"xt":') for one in rule.statements):
-                yield f"rule {number} of chain {chain.name}, which iptables-nft made"  # nft lists no more than `xt`
+            if _is_of_iptables(rule):
+                yield f"rule {number} of chain {chain.name}, which iptables-nft made"
+
+
+def restorable(table: Table) -> Table:
+    """The table without what could not be made again."""
+    chains = (
+        replace(chain, rules=tuple(rule for rule in chain.rules if not _is_of_iptables(rule))) for chain in table.chains
+    )
+    return replace(table, chains=tuple(chains), others=())
+
+
+def _is_of_iptables(rule: Rule) -> bool:
+    """Whether iptables-nft made the rule, of which nft lists no more than that."""
+    return any(isinstance(one, Unmodelled) and one.json.startswith('{"xt":') for one in rule.statements)
 
 
 def _other_json(table: Table, other: Other) -> Json:
