@@ -77,6 +77,7 @@ class Machine:
         """Another that is the same in everything, and remembers the same elsewhere."""
         if self.directory.exists():
             shutil.copytree(self.directory, directory)
+        self.kernel.documents.clear()
         return Machine(directory, copy.deepcopy(self.kernel), copy.deepcopy(self.tools))
 
     @property
@@ -163,9 +164,7 @@ def _in_order(listed: dict[str, Any]) -> str:
 
 def undisturbed(machine: Machine) -> Machine:
     """The same machine as it is at this moment, to be looked at without a call that counts or fails."""
-    watched = Machine(machine.directory, copy.deepcopy(machine.kernel), copy.deepcopy(machine.tools))
-    watched.start_again()
-    return watched
+    return Machine(machine.directory, machine.kernel.undisturbed(), machine.tools.undisturbed())
 
 
 def count_something(machine: Machine, name: str) -> None:

@@ -89,7 +89,11 @@ DOORS: Final = ("nftables", "iptables")
 
 each_backend = pytest.mark.parametrize("name", BACKENDS)
 each_command = pytest.mark.parametrize("command", COMMANDS)
-each_way = pytest.mark.parametrize("way", ways_to_fail())
+_AS_ANOTHER: Final = {"lacks", "crashed", "hung", "hung when done"}
+"""Ways that differ from another one by the words of the error alone."""
+each_way = pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=[pytest.mark.soak] if way in _AS_ANOTHER else []) for way in ways_to_fail()]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +134,10 @@ class Stage:
         """Every call of either door that the command makes when nothing fails: the door, and its number there."""
         for door, last in self._calls.items():
             yield from ((door, number) for number in range(len(self._start.door(door).calls) + 1, last + 1))
+
+    def last_call(self, name: str) -> int:
+        """The number of the last call of the command to a backend's door."""
+        return self._calls["nftables" if name == "nftables" else "iptables"]
 
     def failing(self, door: str, number: int, way: Way) -> Machine:
         machine = self.machine()
@@ -225,3 +233,107 @@ def test_any_call_may_fail(command: str, name: str, way: str, tmp_path: Path) ->
     assert stage.old != stage.new
     for door, number in stage.calls():
         ends_well(stage, lambda: stage.failing(door, number, ways_to_fail()[way]))  # noqa: B023 (called at once)
+
+
+AFTER_IT: Final = ("refused", "crashed when done", "killed", "killed when done")
+
+
+def ends_well_or_is_told(stage: Stage, machine: Machine) -> None:
+    """As ends_well, where more than one call fails: then it may well not be put back, but that is said."""
+    try:
+        stage.run(machine)
+    except Killed:
+        recovered(stage, machine)
+        run_again(stage, machine)
+    except InconsistentError as told:
+        do_as_told(stage, machine, str(told))
+    except CtpolicyError:
+        assert seen(machine) == stage.before
+    else:
+        assert stage.owns(machine) == stage.new
+
+
+@each_backend
+@pytest.mark.parametrize("command", ["apply", pytest.param("remove", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("second", AFTER_IT)
+def test_what_is_put_back_may_fail_too(command: str, name: str, second: str, tmp_path: Path) -> None:
+    stage = Stage(command, name, tmp_path)
+    for door, number in stage.calls():
+        for later in range(1, 4):
+            machine = stage.failing(door, number, ways_to_fail()["refused"])
+            machine.door(door).fail_at(number + later, *ways_to_fail()[second])
+            ends_well_or_is_told(stage, machine)
+
+
+@each_backend
+@pytest.mark.parametrize("way", ["killed", "killed when done"])
+def test_recover_may_be_killed_too(name: str, way: str, tmp_path: Path) -> None:
+    stage = Stage("apply", name, tmp_path)
+    door = stage.machine().door(name)
+    for number in range(len(door.calls) + 1, stage.last_call(name) + 1):
+        for later in range(1, 20):
+            machine = stage.failing(name, number, (Killed(), True))
+            with pytest.raises(Killed):
+                stage.run(machine)
+            machine.start_again()
+            machine.door(name).fail_at(number + later, *ways_to_fail()[way])
+            try:
+                machine.recover()
+            except Killed:
+                recovered(stage, machine)
+                run_again(stage, machine)
+            else:
+                break  # it was through before it made so many calls
+        else:
+            raise AssertionError("recover makes more calls than were tried")
+
+
+THIRD: Final = policy("bypass: [{name: web, host-service: tcp/80}]")
+
+
+def killed_when_its_first_change_was_done(machine: Machine, name: str, wanted: Policy) -> None:
+    door = machine.door(name)
+    door.fail_at_change(len(door.changing) + 1, Killed(), True)
+    with pytest.raises(Killed):
+        machine.apply(name, wanted)
+    machine.start_again()
+
+
+@each_backend
+def test_two_that_were_killed_do_not_undo_what_came_after_them(name: str, tmp_path: Path) -> None:
+    """Only the last of them was ended by the next apply. `recover` then put back what was live before the first one."""
+    machine = Machine.made(tmp_path / "state")
+    machine.apply(name, OLD)
+    before = machine.live(name)
+    killed_when_its_first_change_was_done(machine, name, NEW)
+    killed_when_its_first_change_was_done(machine, name, THIRD)
+    machine.apply(name, NEW)
+    wanted = machine.live(name)
+    assert machine.recover() == []
+    assert machine.live(name) == wanted != before
+    machine.rollback(name)
+    assert machine.live(name) == before
+
+
+@each_backend
+def test_two_that_were_killed_are_put_back_to_what_was_before_the_first(name: str, tmp_path: Path) -> None:
+    machine = Machine.made(tmp_path / "state")
+    machine.apply(name, OLD)
+    before = machine.live(name)
+    killed_when_its_first_change_was_done(machine, name, NEW)
+    killed_when_its_first_change_was_done(machine, name, THIRD)
+    machine.recover()
+    assert machine.live(name) == before
+    assert machine.recover() == []
+
+
+@each_backend
+def test_an_apply_to_another_backend_does_not_end_what_was_interrupted_in_this_one(name: str, tmp_path: Path) -> None:
+    """It was written down as mended, though half of it was still there."""
+    machine = Machine.made(tmp_path / "state")
+    machine.apply(name, OLD)
+    before = machine.live(name)
+    killed_when_its_first_change_was_done(machine, name, NEW)
+    machine.apply(SOURCE[name], THIRD)
+    assert len(machine.recover()) == 1
+    assert machine.live(name) == before

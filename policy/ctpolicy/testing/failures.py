@@ -11,8 +11,9 @@ Whichever call fails, and in whichever way, a host is to end as it was, as plann
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, KernelCrashError, LockError, RefusedError
 
@@ -89,6 +90,12 @@ class FailingDoor:
         self._failures.clear()
         self._change_failures.clear()
         self._unreadable = None
+
+    def undisturbed(self) -> Self:
+        """A door to what is there now, to look with: it counts for itself, and nothing fails."""
+        other = copy.copy(self)
+        FailingDoor.__init__(other)
+        return other
 
     def _read(self, name: str, look: Callable[[], Answer]) -> Answer:
         """Make a call that only reads."""

@@ -180,7 +180,7 @@ class _Batch:
             raise ValueError("this fake of nf_tables does not know the index of a rule")
         table.refuse_dangling(body["expr"])
         comment = {"comment": body["comment"]} if "comment" in body else {}
-        return LiveRule(table.next_handle(), {**comment, "expr": [_as_listed(one) for one in body["expr"]]})
+        return LiveRule.of(table.next_handle(), {**comment, "expr": [_as_listed(one) for one in body["expr"]]})
 
 
 def _place(chain: LiveChain, handle: int) -> int:

@@ -42,10 +42,19 @@ class LiveRule:
     Args:
         handle: unique in its table.
         body: its `expr`, and its `comment` if it has one.
+        leads_to: the chains that it may lead to by itself.
+        asks: the named sets and maps that it asks.
     """
 
     handle: int
     body: Json
+    leads_to: frozenset[str]
+    asks: frozenset[str]
+
+    @classmethod
+    def of(cls, handle: int, body: Json) -> LiveRule:
+        """The rule with this body."""
+        return cls(handle, body, frozenset(led_to(body["expr"])), frozenset(asked(body["expr"])))
 
 
 @dataclass(slots=True)
@@ -172,7 +181,7 @@ class LiveTable:
     def delete_holder(self, name: str) -> None:
         """Delete a set or map and its elements; refuses if a rule asks it."""
         self.holder(name)
-        refuse_if(any(name in asked(rule.body["expr"]) for chain in self.chains.values() for rule in chain.rules), BUSY)
+        refuse_if(any(name in rule.asks for chain in self.chains.values() for rule in chain.rules), BUSY)
         del self.holders[name]
 
     def refuse_dangling(self, statements: Any) -> None:
@@ -197,8 +206,8 @@ class LiveTable:
         yield from (("", target) for targets in by_map.values() for target in targets)
         for name, chain in self.chains.items():
             for rule in chain.rules:
-                yield from ((name, target) for target in led_to(rule.body["expr"]))
-                yield from ((name, target) for one in asked(rule.body["expr"]) for target in by_map[one])
+                yield from ((name, target) for target in rule.leads_to)
+                yield from ((name, target) for one in rule.asks for target in by_map[one])
 
 
 def led_to(statements: Any) -> Iterator[str]:
