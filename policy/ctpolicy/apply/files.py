@@ -10,12 +10,13 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ctpolicy.errors import StateError
+from ctpolicy.errors import InputError, StateError
 
 _LARGEST: Final = 256 << 20
 """Bytes of one file; a snapshot of 100,000 prefixes is 0.5 MB."""
@@ -151,3 +152,28 @@ _REMEDIES: Final = {
     errno.ELOOP: " It is a symbolic link, which is never followed here: put what it leads to in its place.",
     errno.ENOTDIR: " Something else stands where a directory is wanted: move it away.",
 }
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put a file where a user wants one: whole or not at all, and for that user alone.
+
+    A file that is there is replaced; a link is not followed, and nothing but a file is replaced.
+
+    Raises:
+        InputError: it cannot be put there.
+    """
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise OSError(errno.EEXIST, "a link or something else that is no file stands there")
+        descriptor, new = tempfile.mkstemp(prefix=".ctpolicy-", dir=path.parent)  # with mode 0600
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor, not a path)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(new).replace(path)
+        except OSError:
+            Path(new).unlink()
+            raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from ctpolicy.apply.protocol import Order, apply
 from ctpolicy.cli.host import backend_named, doors_of, plan_files
 from ctpolicy.cli.options import backend, lock_wait, netns, no_ipset, policies, state, yes
 from ctpolicy.cli.output import asks, may_go_on, print_lines, tell
+from ctpolicy.cli.saved import backend_of, plan_as_saved, saved_plan_in
 from ctpolicy.errors import InputError
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.plan.live import BOTH_VARIANTS
 from ctpolicy.plan.plan import Plan
 from ctpolicy.plan.report import plan_lines
@@ -53,23 +56,28 @@ def command(
     With --confirm it is taken back by itself unless you confirm it, best from a new connection: that works also if this
     one is cut off.
 
+    A plan that `ctpolicy plan --out FILE` has saved is given in the place of policies. If anything has moved since it
+    was made, it is refused, and you are told what (exit status 7).
+
     \b
       sudo ctpolicy apply examples/openshift-worker.yaml
       sudo ctpolicy apply --confirm 60 examples/openshift-worker.yaml && ssh "$HOSTNAME" sudo ctpolicy confirm
       sudo ctpolicy apply --if-changed /etc/ctpolicy/policy.yaml
     """
-    chosen = backend_named(backend, not no_ipset)
+    saved = saved_plan_in(policies, backend, no_ipset, whoever_asked())
+    chosen = backend_of(saved) if saved else backend_named(backend, not no_ipset)
     doors = doors_of(chosen, netns, state)
 
     def show(plan: Plan[Any]) -> bool:
         if plan or not if_changed:
             print_lines(plan_lines(plan))
-        if plan and backend is None and BOTH_VARIANTS in plan.notes:
+        if plan and backend is None and not saved and BOTH_VARIANTS in plan.notes:
             raise InputError("Both variants of iptables are in use here: say with --backend what is to keep the rules.")
         return not plan or if_changed or may_go_on("Apply this?", yes)
 
     order = Order("apply", show, asks(yes or if_changed), confirm, lock_wait, tell)
-    done = apply(lambda: plan_files(policies, netns, backend=chosen), order, doors)
+    make = partial(plan_as_saved, saved, netns) if saved else partial(plan_files, policies, netns, backend=chosen)
+    done = apply(make, order, doors)
     if done is None:
         click.echo("Nothing was changed.")
     elif done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from ctpolicy.apply.record import Change
 from ctpolicy.apply.scratch import scratch_namespace
 from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
+from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.host import IptablesHost, read_raw_tables
@@ -23,6 +24,7 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
+from ctpolicy.language.policy import Policy
 from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
@@ -77,6 +79,11 @@ def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def conntrack_of(netns: str | None) -> Conntrack:
+    """The conntrack table of the running host, or of a network namespace given by name or path."""
+    return Conntrack(namespace_path(netns) if netns else None)
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
@@ -149,7 +156,7 @@ def plan_files(
     backend: Backend[Any] = NFTABLES,
     only_to_look: bool = False,
 ) -> Plan[Any]:
-    """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+    """Plan to make the policies in files live; raises as plan_loaded does.
 
     Args:
         policies: their files. Those that others could have written are refused, because what is planned gets done.
@@ -157,15 +164,30 @@ def plan_files(
         dump: a saved listing to plan against instead.
         backend: what is to keep the rules.
         only_to_look: take anybody's files, because nothing will be done.
+    """
+    writers = None if only_to_look else whoever_asked()
+    return plan_loaded(partial(load_files, policies, writers), netns, dump, backend)
+
+
+def plan_loaded(
+    load: Callable[[], Policy], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+) -> Plan[Any]:
+    """Plan to make a policy live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Args:
+        load: reads the policy.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
 
     Raises:
-        PolicyError: the policies have mistakes.
+        PolicyError: the policy has mistakes.
         InputError: both a namespace and a dump were given, or one of them is not there.
         HostError: what is live cannot be read, or is somebody else's.
     """
     with ThreadPoolExecutor(max_workers=1) as other:
         reading = other.submit(read_live, netns, dump, backend)
-        policy = load_files(policies, None if only_to_look else whoever_asked())
+        policy = load()
         desired = backend.compile(policy)
         live = reading.result()
     if fitting(backend, live) != backend:

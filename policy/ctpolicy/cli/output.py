@@ -43,6 +43,12 @@ def asks(yes: bool) -> bool:
     return not yes and sys.stdin.isatty()
 
 
-def may_go_on(question: str, yes: bool) -> bool:
-    """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes."""
-    return not asks(yes) or click.confirm(question)
+def may_go_on(question: str, yes: bool, to_errors: bool = False) -> bool:
+    """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes.
+
+    Args:
+        question: what is asked.
+        yes: whether the user has said so already.
+        to_errors: whether to ask on standard error, because a program reads standard output.
+    """
+    return not asks(yes) or click.confirm(question, err=to_errors)

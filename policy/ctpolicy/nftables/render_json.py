@@ -63,7 +63,7 @@ def add_table(table: Table) -> list[Json]:
 
 def add_set(table: Table, named_set: Set) -> Json:
     """Add a set and its elements."""
-    return {"add": {"set": _set_header(table, named_set) | _some_elements(named_set)}}
+    return {"add": {"set": _set_header(table, named_set) | _with_elements(named_set)}}
 
 
 def add_map(table: Table, verdict_map: VerdictMap) -> Json:
@@ -72,7 +72,12 @@ def add_map(table: Table, verdict_map: VerdictMap) -> Json:
     Not the elements by a command of their own: libnftables 1.0.6 sends the elements of a new interval map where the
     map is added, however late they come, and a chain that is added in between is then not found.
     """
-    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict"} | _some_elements(verdict_map)}}
+    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict"} | _with_elements(verdict_map)}}
+
+
+def _with_elements(holder: Set | VerdictMap) -> Json:
+    """libnftables 1.0.6 refuses an empty list of them; only a set that others have made or emptied has none."""
+    return {"elem": elements_json(holder)} if holder.elements else {}
 
 
 def add_elements(table: Table, holder: Set | VerdictMap) -> Json:
@@ -122,11 +127,6 @@ def _unmodelled(holder: Set | VerdictMap) -> Json:
     """What a set that somebody has made or edited has beyond ours, as read.py keeps it."""
     attributes: Json = json.loads(holder.unmodelled) if holder.unmodelled else {}
     return attributes
-
-
-def _some_elements(holder: Set | VerdictMap) -> Json:
-    """The elements, if there are any: libnftables 1.0.6 refuses a list of none."""
-    return {"elem": elements_json(holder)} if holder.elements else {}
 
 
 def _named(table: Table) -> Json:
