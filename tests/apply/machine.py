@@ -30,9 +30,25 @@ from ctpolicy.plan.plan import Plan
 from ctpolicy.testing.failures import FailingDoor
 from ctpolicy.testing.fake_nftables import FakeLibnftables
 from ctpolicy.testing.fake_tools import FakeTools
+from policies import policy
 
 _ALL: Final[tuple[Backend[Any], ...]] = (NFTABLES, *(IptablesBackend(variant) for variant in Variant))
 BACKENDS: Final = {backend.name: backend for backend in _ALL}
+
+OLD: Final = policy("""
+groups: {nodes: [10.0.0.0/24, 10.0.2.0/24, "fd00:7::/64"], gone: [192.0.2.1, 192.0.2.9, "fd00:8::/64"]}
+bypass:
+  - {name: vxlan, overlay: vxlan, peers: nodes}
+  - {name: old, ports: udp/4000, paths: [in, out]}
+  - {name: dns, host-service: udp/53, peers: gone}
+""")
+NEW: Final = policy("""
+groups: {nodes: [10.0.0.0/24, 10.0.4.0/24, "fd00:9::/64"], come: [198.51.100.1, 198.51.100.9, "fd00:a::/64"]}
+bypass:
+  - {name: vxlan, overlay: vxlan, peers: nodes}
+  - {name: new, ports: udp/5000}
+  - {name: metrics, host-service: tcp/9100, peers: come}
+""")
 
 _OTHERS_RAW: Final = """*raw
 :OTHERS - [0:0]

@@ -14,27 +14,12 @@ from typing import Any, Final
 
 import pytest
 
-from apply.machine import BACKENDS, Machine, count_something, seen
+from apply.machine import BACKENDS, NEW, OLD, Machine, count_something, seen
 from ctpolicy.errors import CtpolicyError, InconsistentError
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.transaction import removal
 from ctpolicy.testing.failures import Killed, Way, ways_to_fail
 from policies import policy
-
-OLD: Final = policy("""
-groups: {nodes: [10.0.0.0/24, 10.0.2.0/24, "fd00:7::/64"], gone: [192.0.2.1, 192.0.2.9, "fd00:8::/64"]}
-bypass:
-  - {name: vxlan, overlay: vxlan, peers: nodes}
-  - {name: old, ports: udp/4000, paths: [in, out]}
-  - {name: dns, host-service: udp/53, peers: gone}
-""")
-NEW: Final = policy("""
-groups: {nodes: [10.0.0.0/24, 10.0.4.0/24, "fd00:9::/64"], come: [198.51.100.1, 198.51.100.9, "fd00:a::/64"]}
-bypass:
-  - {name: vxlan, overlay: vxlan, peers: nodes}
-  - {name: new, ports: udp/5000}
-  - {name: metrics, host-service: tcp/9100, peers: come}
-""")
 
 SOURCE: Final = {
     "nftables": "iptables-legacy",

@@ -93,6 +93,7 @@ class Libnftables:
                 timeout=self._deadline,
                 env=_environment(),
                 process_group=0,  # what is typed at the terminal, such as Ctrl-C, must not end it in mid-call
+                close_fds=False,  # the lock (apply/lock.py) is inherited, and nothing else is inheritable
             )
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(
