@@ -17,7 +17,7 @@ from ctpolicy.cli.host import backend_named, conntrack_of, read_listings, read_l
 from ctpolicy.cli.options import POLICY_PATH, as_json, backend, live_dump, netns, read_file
 from ctpolicy.cli.output import print_json, print_lines, tell
 from ctpolicy.conntrack.addresses import HostAddresses
-from ctpolicy.conntrack.advice import Advice, Candidate, Dependences, advise, nothing_known
+from ctpolicy.conntrack.advice import Advice, Candidate, Dependences, Verdict, advise, nothing_known
 from ctpolicy.conntrack.advice_report import Written, advice_json, advice_lines, remark
 from ctpolicy.conntrack.advice_rules import rules_of
 from ctpolicy.conntrack.entry import Entry
@@ -110,7 +110,7 @@ def command(
     else:
         print_lines(advice_lines(found, shown))
     if write is not None:
-        _write(write, [one for one in written if one.candidate in found.safe()], found.total, quiet=as_json)
+        _write(write, [one for one in written if one.candidate.verdict is Verdict.SAFE], found.total, quiet=as_json)
 
 
 class _Host:

@@ -91,15 +91,16 @@ class Peers:
         return round(-_SLOTS * log(max(_SLOTS - sum(self._slots), 1) / _SLOTS))
 
     def prefixes(self, most: int) -> IntervalSet | None:
-        """At most so many prefixes that hold them all; None if those would have to be wide."""
-        bits = self._family.bits
+        """At most so many addresses, or networks that hold them all; None if those would have to be wide."""
+        bits, length = self._family.bits, _NETWORK[self._family]
+        if self._addresses is not None and len(self._addresses) <= most:
+            return IntervalSet.of((address, address) for address in self._addresses)
+        networks = self._networks
         if self._addresses is not None:
-            found = [(address, bits) for address in sorted(self._addresses)]
-        elif self._networks is not None:
-            length = _NETWORK[self._family]
-            found = [(network << bits - length, length) for network in sorted(self._networks)]
-        else:
+            networks = {address >> bits - length for address in self._addresses}
+        if networks is None:
             return None
+        found = [(network << bits - length, length) for network in sorted(networks)]
         while len(found) > most:
             at, joined = max(
                 ((at, _joined(found[at], found[at + 1], bits)) for at in range(len(found) - 1)),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 SCHEMAS: Final = (
-    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
+    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint", "advise"),
 )
 """What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
