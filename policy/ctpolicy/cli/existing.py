@@ -46,6 +46,7 @@ def pointless_now(backend: Backend[Any], live: Live, conntrack: Conntrack) -> Po
             "Delete those that you know of with `conntrack -D` and a filter."
         ) from error
 
+
 LESS_WORK: Final = 3_000_000
 """What telling which entries a plan makes pointless may take: some 3 s, beside what the plan itself takes."""
 

@@ -75,7 +75,7 @@ def command(
         plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
     existing = NOT_OF_A_DUMP if live is not None else forecast_of(plan, netns)
     if as_json:
-        print_json(plan_json(plan) | {"existing": existing.as_json()})
+        print_json(plan_json(plan, existing.as_json()))
     else:
         print_lines(chain(plan_lines(plan), existing.lines() if plan else ()))
     if saved:
