@@ -17,9 +17,12 @@ from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "migrate",
-    "install-service", "schema",
+    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "drain", "remove", "status",
+    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
+
+STARTED_BY_US: Final = ("await-confirmation",)
+"""Commands that ctpolicy runs itself, which no list shows."""
 
 BUG: Final = 1
 BAD_INPUT: Final = 2
@@ -35,7 +38,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, from the module of its name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS + STARTED_BY_US:
             return None
         module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = import_module(f"ctpolicy.cli.{module}").command
@@ -60,7 +63,8 @@ def cli(debug: bool) -> None:
 
     \b
     Exit statuses: 0 done or nothing to do, 1 a bug, 2 bad input, 3 apply failed and the host was put back,
-    4 host left inconsistent, 5 the host cannot, 6 deadline, 8 something was found, 10 changes pending
+    4 host left inconsistent, 5 the host cannot, 6 lock or deadline, 7 live state is not the plan's,
+    8 something was found, 10 changes pending
     (with --detailed-exitcode).
     """
 

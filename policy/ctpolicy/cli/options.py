@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from ctpolicy.apply.lock import LOCK_WAIT
 from ctpolicy.errors import InputError
 
 POLICY_PATH: Final = click.Path(path_type=Path)
@@ -32,6 +33,17 @@ no_ipset = click.option("--no-ipset", is_flag=True, help="With iptables: no ipse
 detailed_exitcode = click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 10, not 0, if changes are pending."
 )
+state = click.option(
+    "--state",
+    metavar="DIR",
+    envvar="CTPOLICY_STATE",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep snapshots and locks here, not in /var/lib/ctpolicy and /run/ctpolicy (or say so in CTPOLICY_STATE).",
+)
+lock_wait = click.option(
+    "--lock-wait", metavar="SECONDS", type=click.FloatRange(0), default=LOCK_WAIT, show_default=True,
+    help="How long to wait for another ctpolicy.",
+)  # fmt: skip
 
 CHANGES_PENDING: Final = 10
 

@@ -139,7 +139,7 @@ def _from_file(key: Scalar, value: Mapping, mistakes: Mistakes) -> Group:
         return Group(key, None)
     path = directory / file.value
     try:
-        addresses, wrong = load_list(path, directory, file.source.writers)
+        addresses, wrong = load_list(path, directory, file.source.read_list)
     except UnreadableError as error:
         _tell_unreadable(error, file, mistakes)
         return Group(key, None)
