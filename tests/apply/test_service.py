@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from ctpolicy.apply import place
 from ctpolicy.apply.service import CAPABILITIES, FLUSHING, MARK, NAME, Service, unit
 from ctpolicy.apply.unit_file import remove_unit, this_service, write_unit
 from ctpolicy.errors import HostError, InputError
@@ -235,6 +236,20 @@ def test_what_was_confirmed_is_restored_with_what_the_unit_leaves(
     assert done.returncode == 0, done.stderr
     restored = _inside(namespace, "status", "--detailed-exitcode", "--backend", backend, EXAMPLE)
     assert restored.returncode == 0, restored
+
+
+def test_the_service_finds_the_hosts_state_though_it_may_not_look_at_the_first_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before Linux 6.18, where the host's namespace has no number of its own: nothing was restored, and status 0."""
+    monkeypatch.setattr(place, "_NUMBER_OF_THE_HOSTS", 0)
+    monkeypatch.setattr(place, "_OF_THE_HOST", tmp_path / "not to be looked at")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert place.place_of(None).state != place.STATE
+    monkeypatch.setenv("STATE_DIRECTORY", str(place.STATE))  # as systemd says because of StateDirectory=ctpolicy
+    assert place.place_of(None) == place.Place(place.STATE, place.RUNTIME)
+    assert values(text(), "StateDirectory") == [place.STATE.name]
+    assert not place.is_the_hosts(Path("/run/netns/another"))
 
 
 @pytest.mark.kernel
