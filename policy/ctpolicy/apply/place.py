@@ -56,11 +56,15 @@ def place_of(namespace: Path | None, root: Path | None = None) -> Place:
 
 
 def is_the_hosts(namespace: Path = _OURS) -> bool:
-    """Whether it is that of the first process. Who may not look there is an ordinary user, or in a container."""
+    """Whether it is that of the first process. Who may not look there is an ordinary user, or in a container.
+
+    Or our own service, which has not the capabilities that looking at the first process takes. systemd tells it where
+    its state is.
+    """
     try:
         return namespace.stat().st_ino == _NUMBER_OF_THE_HOSTS or namespace.samefile(_OF_THE_HOST)
     except OSError:
-        return False
+        return namespace == _OURS and os.environ.get("STATE_DIRECTORY") == str(STATE)
 
 
 def _cookie(namespace: Path | None) -> int:
