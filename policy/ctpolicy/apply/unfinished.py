@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ctpolicy.apply import timer
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.apply.state import State
@@ -41,3 +43,17 @@ def awaits(state: State, change: Change) -> str:
         return "was not confirmed, and the process that was to take it back is gone"
     left = change.confirm_by - state.clock.since_boot()
     return f"is taken back in {left:.0f} seconds unless it is confirmed" if left > 0 else "is being taken back"
+
+
+def unfinished_lines(state: State) -> Iterator[str]:
+    """What whoever looks at the host should know of such changes."""
+    change = state.open_change()
+    if change is not None and change.boot == state.clock.boot():
+        title = f"Change {change.number} ({change.command} {change.policy})"
+        if change.confirm_by is not None:
+            yield f"{title} {awaits(state, change)}: `ctpolicy confirm`, `ctpolicy rollback`."
+        else:
+            yield f"{title} is being made, or was interrupted: `ctpolicy recover`."
+    last = next(iter(reversed(state.changes())), None)
+    if last is not None and last.outcome is Outcome.INCONSISTENT:
+        yield f"Change {last.number} ({last.command} {last.policy}) has left the host inconsistent: {last.note}"

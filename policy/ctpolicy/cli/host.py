@@ -16,6 +16,7 @@ from ctpolicy.apply.record import Change
 from ctpolicy.apply.scratch import scratch_namespace
 from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
+from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.host import IptablesHost, read_raw_tables
@@ -24,6 +25,7 @@ from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -77,6 +79,11 @@ def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def conntrack_of(netns: str | None) -> Conntrack:
+    """The conntrack table of the running host, or of a network namespace given by name or path."""
+    return Conntrack(namespace_path(netns) if netns else None)
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
@@ -143,10 +150,23 @@ def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
 
 
 def plan_files(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+    policies: Sequence[Path],
+    netns: str | None,
+    dump: Path | None = None,
+    backend: Backend[Any] = NFTABLES,
+    only_to_look: bool = False,
 ) -> Plan[Any]:
-    """Plan to make the policies in files live; raises as plan_loaded does."""
-    return plan_loaded(lambda: load_files(policies), netns, dump, backend)
+    """Plan to make the policies in files live; see plan_loaded.
+
+    Args:
+        policies: their files. Those that others could have written are refused, because what is planned gets done.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
+        only_to_look: take anybody's files, because nothing will be done.
+    """
+    writers = None if only_to_look else whoever_asked()
+    return plan_loaded(lambda: load_files(policies, writers), netns, dump, backend)
 
 
 def plan_loaded(

@@ -6,17 +6,19 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import StringIO
 from keyword import iskeyword
 from typing import Final
 
 import click
 
 from ctpolicy import __version__
+from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "remove", "status",
-    "recover", "restore", "explain", "diff", "import", "migrate", "schema",
+    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "drain", "remove", "status",
+    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
 
 STARTED_BY_US: Final = ("await-confirmation",)
@@ -79,12 +81,14 @@ def run(arguments: list[str]) -> int:
     try:
         status = cli.main(arguments, "ctpolicy", standalone_mode=False, color=_color())
     except CtpolicyError as error:
-        click.echo(str(error), err=True)
+        print_error(str(error))
         return error.exit_status
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        print_error(told.getvalue())
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -94,7 +98,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.", err=True)
+        print_error(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.")
         return BUG
     return status if isinstance(status, int) else 0
 

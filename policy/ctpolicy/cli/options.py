@@ -48,14 +48,21 @@ lock_wait = click.option(
 CHANGES_PENDING: Final = 10
 
 
+LARGEST_LISTING: Final = 1 << 28
+"""Bytes of a saved listing; of 100,000 elements in sets it is 10 MB."""
+
+
 def read_file(path: Path) -> str:
     """The text of a saved listing.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, is too large, or is no text.
     """
     try:
-        with click.open_file(str(path), encoding="utf-8") as stream:
-            return str(stream.read())
+        with click.open_file(str(path), "rb") as stream:
+            content = stream.read(LARGEST_LISTING + 1)
+        if len(content) > LARGEST_LISTING:
+            raise InputError(f"{path} is larger than {LARGEST_LISTING >> 20} MiB, which no listing is.")
+        return str(content.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error

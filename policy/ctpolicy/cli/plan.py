@@ -61,7 +61,7 @@ def command(
       ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
       sudo ctpolicy plan --out change.json examples/openshift-worker.yaml && sudo ctpolicy apply change.json
     """
-    saved = saved_plan_in(policies, backend, no_ipset)
+    saved = saved_plan_in(policies, backend, no_ipset, only_to_look=True)
     if saved and out:
         raise InputError(f"{policies[0]} is a saved plan already: with --out, give the policies.")
     if saved:
@@ -69,7 +69,7 @@ def command(
     elif out:
         plan = plan_and_save(policies, netns, live, backend, no_ipset, out)
     else:
-        plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset))
+        plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
     if as_json:
         print_json(plan_json(plan))
     else:

@@ -41,8 +41,9 @@ def command(number: int | None, netns: str | None, yes: bool, lock_wait: float, 
     if number is None and _takes_back(remembered, netns, state, lock_wait):
         return
     change = _last(remembered) if number is None else remembered.change(number)
-    chosen = backend_named(change.backend)
-    before = to_go_back_to(chosen, remembered.before(change))
+    kept = remembered.before(change)
+    chosen = backend_named(kept.backend)
+    before = to_go_back_to(chosen, kept)
 
     def show(plan: Plan[Any]) -> bool:
         print_lines(plan_lines(plan))

@@ -12,9 +12,11 @@ from ctpolicy.apply.clock import Clock
 from ctpolicy.apply.files import write_file
 from ctpolicy.cli.host import backend_named, plan_loaded
 from ctpolicy.errors import InputError, StaleError
-from ctpolicy.language.diagnostics import harmless
+from ctpolicy.language.diagnostics import PolicyError, harmless
 from ctpolicy.language.load import Texts, load_and_keep, load_kept
 from ctpolicy.language.policy import Policy
+from ctpolicy.language.source import UnreadableError, read_bounded
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend
 from ctpolicy.plan.live import BOTH_VARIANTS
 from ctpolicy.plan.plan import Plan
@@ -42,8 +44,15 @@ def plan_and_save(
     return plan
 
 
-def saved_plan_in(files: Sequence[Path], backend: str | None, no_ipset: bool) -> SavedPlan | None:
+def saved_plan_in(
+    files: Sequence[Path], backend: str | None, no_ipset: bool, only_to_look: bool = False
+) -> SavedPlan | None:
     """The saved plan that was given in the place of policies; None if policies were.
+
+    Args:
+        files: what was given. A plan that others could have written is refused, because it gets done.
+        backend: what was said of it beside; likewise `no_ipset`.
+        only_to_look: take anybody's plan, because nothing will be done.
 
     Raises:
         InputError: it is damaged, or is not alone, or was given with options that it says itself.
@@ -58,11 +67,12 @@ def saved_plan_in(files: Sequence[Path], backend: str | None, no_ipset: bool) ->
             f"{found[0]} is a saved plan, which says itself what its backend is: no --backend, --no-ipset."
         )
     try:
-        with found[0].open("rb") as file:
-            text = file.read(4 * LARGEST + 1).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{found[0]} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    return read_saved(text)
+        content = read_bounded(found[0], None if only_to_look else whoever_asked(), 4 * LARGEST)
+        return read_saved(content.decode())
+    except UnreadableError as error:
+        raise PolicyError([error.diagnostic]) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{found[0]} cannot be read: it is not UTF-8, as ctpolicy writes saved plans.") from error
 
 
 def _begins_as_one(path: Path) -> bool:

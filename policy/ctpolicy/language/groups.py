@@ -154,7 +154,7 @@ def _tell_unreadable(error: UnreadableError, file: Scalar, mistakes: Mistakes) -
     if error.diagnostic.line:
         mistakes.add(error.diagnostic)
     else:
-        expected = "a file in the policy's directory or below it, relative to it"
+        expected = error.diagnostic.expected or "a file in the policy's directory or below it, relative to it"
         mistakes.tell(file, f"`{file.value}` {error.diagnostic.message}", expected)
 
 

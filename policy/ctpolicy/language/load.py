@@ -20,25 +20,23 @@ from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.language.ports import merged
 from ctpolicy.language.reading import read
 from ctpolicy.language.schema import check_shape
-from ctpolicy.language.source import (
-    KeptLists,
-    ListReader,
-    Source,
-    UnreadableError,
-    given_lists,
-    read_list,
-    read_policy,
-)
+from ctpolicy.language.source import KeptLists, ListReader, Source, UnreadableError, given_lists, read_policy
+from ctpolicy.language.trust import Writers
 
 
-def load_files(paths: Sequence[Path]) -> Policy:
+def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
     """The union of the policies in files.
+
+    Args:
+        paths: of the files.
+        writers: who alone may be able to write them and the lists that they name, because something is to be done as
+            they say; None to take anybody's, to look at them.
 
     Raises:
         PolicyError: with every mistake of every file.
     """
     mistakes = Mistakes()
-    return _load(_sources(paths, read_list, mistakes), mistakes)
+    return _load(_sources(paths, mistakes, writers), mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,13 @@ class Texts:
 
 
 def load_and_keep(paths: Sequence[Path]) -> tuple[Policy, Texts]:
-    """The union of the policies in files, and what was read of them.
+    """The union of the policies in anybody's files, and what was read of them.
 
     Raises:
         PolicyError: with every mistake of every file.
     """
     mistakes, lists = Mistakes(), KeptLists()
-    sources = _sources(paths, lists, mistakes)
+    sources = _sources(paths, mistakes, lists=lists)
     policy = _load(sources, mistakes)
     kept = tuple((source.name, source.text) for source in sources)
     return policy, Texts(kept, tuple(sorted(lists.texts.items())))
@@ -77,12 +75,14 @@ def load_kept(texts: Texts) -> Policy:
     return load_sources([Source(name, text, Path(name).parent, lists) for name, text in texts.policies])
 
 
-def _sources(paths: Sequence[Path], lists: ListReader, mistakes: Mistakes) -> list[Source]:
+def _sources(
+    paths: Sequence[Path], mistakes: Mistakes, writers: Writers | None = None, lists: ListReader | None = None
+) -> list[Source]:
     """Those that can be read."""
     sources = []
     for path in paths:
         try:
-            sources.append(read_policy(path, lists))
+            sources.append(read_policy(path, writers, lists))
         except UnreadableError as error:
             mistakes.add(error.diagnostic)
     return sources

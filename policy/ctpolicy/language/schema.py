@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-SCHEMAS: Final = ("policy", "plan", "diff", "explain", "status", "diagnostics", "lint", "saved-plan")
+SCHEMAS: Final = (
+    "policy", "plan", "diff", "explain", "status", "diagnostics", "lint", "history", "drain", "saved-plan",
+)  # fmt: skip
 """What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from ctpolicy.language.diagnostics import Diagnostic, Place
+from ctpolicy.language.trust import UntrustedError, Writers, open_trusted
 
 LARGEST_POLICY: Final = 4 << 20
 """Bytes of a policy file. 10,000 entries take 0.9 MB; longer address lists belong in a `file:`."""
@@ -38,27 +40,49 @@ class UnreadableError(Exception):
         self.diagnostic = diagnostic
 
 
-def read_list(path: Path, within: Path) -> str:
+def read_list(path: Path, within: Path, writers: Writers | None = None) -> str:
     """The text of an address list.
 
     Only a regular file in or below `within` is read, after symbolic links: a policy may come from a stranger, and
     neither a device or pipe that never ends, nor lines of another file shown in a diagnostic, may come of it.
 
     Raises:
-        UnreadableError: it is not there, elsewhere, not a regular file, too large, or not text.
+        UnreadableError: it is not there, elsewhere, not a regular file, too large, not text, or could have been written
+            by others than `writers`.
     """
     try:
         resolved = path.resolve()
-        if not resolved.is_relative_to(within.resolve()):
-            raise _unreadable(str(path), "is outside the policy's directory")
-        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _unreadable(str(path), "is not a regular file")
-            content = file.read(LARGEST_LIST + 1)
+        is_elsewhere = not resolved.is_relative_to(within.resolve())
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(str(path), _reason(error)) from error
+    if is_elsewhere:
+        raise _unreadable(str(path), "is outside the policy's directory")
+    with _opened(path, resolved, writers, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _unreadable(str(path), "is not a regular file")
+        content = file.read(LARGEST_LIST + 1)
     return readable_text(content, str(path), LARGEST_LIST)
+
+
+@contextmanager
+def _opened(path: Path, resolved: Path, writers: Writers | None, flags: int) -> Iterator[BinaryIO]:
+    """A file, or one that only `writers` could have written; what the system refuses is told of the path."""
+    try:
+        descriptor = os.open(resolved, flags) if writers is None else open_trusted(path, writers)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+            yield file
+    except UntrustedError as error:
+        message = f"could be changed by others, and with it this host: {error}"
+        expected = f"that only root, and whoever asked root by sudo, can: {error.remedy}"
+        raise UnreadableError(Diagnostic(Place(str(path)), message, expected)) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(path), _reason(error)) from error
+
+
+def read_bounded(path: Path, writers: Writers | None, largest: int) -> bytes:
+    """What is in a file, but no more than a byte above the largest that is wanted; raises as read_policy does."""
+    with _opened(path, path, writers, os.O_RDONLY | os.O_CLOEXEC) as file:
+        return file.read(largest + 1)
 
 
 class KeptLists:
@@ -126,17 +150,22 @@ class Source:
         return Place(self.name)
 
 
-def read_policy(path: Path, lists: ListReader = read_list) -> Source:
-    """The source that a policy file is; its address lists are read as `lists` reads them.
+def read_policy(path: Path, writers: Writers | None = None, lists: ListReader | None = None) -> Source:
+    """The source that a policy file is.
+
+    Args:
+        path: of the file.
+        writers: who alone may be able to write it, and the lists that it names; None if it does not matter, because
+            nothing is to be done as it says.
+        lists: reads the lists; None to read them likewise.
 
     Raises:
-        UnreadableError: it is not there, or cannot be read.
+        UnreadableError: it is not there, cannot be read, or could have been written by others than `writers`.
     """
-    try:
-        with path.open("rb") as file:
-            return Source(str(path), file.read(LARGEST_POLICY + 1), path.parent, lists)
-    except (OSError, ValueError) as error:
-        raise _unreadable(str(path), _reason(error)) from error
+    with _opened(path, path, writers, os.O_RDONLY | os.O_CLOEXEC) as file:
+        return Source(
+            str(path), file.read(LARGEST_POLICY + 1), path.parent, lists or partial(read_list, writers=writers)
+        )
 
 
 def readable_text(content: bytes | str, name: str, largest: int) -> str:

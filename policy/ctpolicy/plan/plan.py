@@ -12,7 +12,7 @@ from ctpolicy.netfilter.backend import Backend, Json, Turn
 from ctpolicy.netfilter.foreign import Foreign
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, own_side, sides_of_change
+from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, sides_of_change, sides_of_return
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 
@@ -113,7 +113,7 @@ def plan_return(
     foreign, others = _foreign_within(beside)
     if live == desired:
         return Plan(backend, "", live, desired, others=others)
-    traffic = _traffic(foreign, lambda beside: (own_side(backend, live, beside), own_side(backend, desired, beside)))
+    traffic = _traffic(foreign, partial(sides_of_return, backend, live, desired))
     return Plan(backend, "", live, desired, tuple(_entry_changes(backend, live, desired)), traffic, others)
 
 
