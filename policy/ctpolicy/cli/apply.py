@@ -14,6 +14,7 @@ from ctpolicy.cli.options import backend, lock_wait, netns, no_ipset, policies, 
 from ctpolicy.cli.output import asks, may_go_on, print_lines, tell
 from ctpolicy.cli.saved import backend_of, plan_as_saved, saved_plan_in
 from ctpolicy.errors import InputError
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.plan.live import BOTH_VARIANTS
 from ctpolicy.plan.plan import Plan
 from ctpolicy.plan.report import plan_lines
@@ -63,7 +64,7 @@ def command(
       sudo ctpolicy apply --confirm 60 examples/openshift-worker.yaml && ssh "$HOSTNAME" sudo ctpolicy confirm
       sudo ctpolicy apply --if-changed /etc/ctpolicy/policy.yaml
     """
-    saved = saved_plan_in(policies, backend, no_ipset)
+    saved = saved_plan_in(policies, backend, no_ipset, whoever_asked())
     chosen = backend_of(saved) if saved else backend_named(backend, not no_ipset)
     doors = doors_of(chosen, netns, state)
 

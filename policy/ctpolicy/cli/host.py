@@ -156,7 +156,7 @@ def plan_files(
     backend: Backend[Any] = NFTABLES,
     only_to_look: bool = False,
 ) -> Plan[Any]:
-    """Plan to make the policies in files live; see plan_loaded.
+    """Plan to make the policies in files live; raises as plan_loaded does.
 
     Args:
         policies: their files. Those that others could have written are refused, because what is planned gets done.
@@ -166,13 +166,19 @@ def plan_files(
         only_to_look: take anybody's files, because nothing will be done.
     """
     writers = None if only_to_look else whoever_asked()
-    return plan_loaded(lambda: load_files(policies, writers), netns, dump, backend)
+    return plan_loaded(partial(load_files, policies, writers), netns, dump, backend)
 
 
 def plan_loaded(
     load: Callable[[], Policy], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
 ) -> Plan[Any]:
     """Plan to make a policy live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Args:
+        load: reads the policy.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
 
     Raises:
         PolicyError: the policy has mistakes.

@@ -61,7 +61,7 @@ def command(
       ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
       sudo ctpolicy plan --out change.json examples/openshift-worker.yaml && sudo ctpolicy apply change.json
     """
-    saved = saved_plan_in(policies, backend, no_ipset, only_to_look=True)
+    saved = saved_plan_in(policies, backend, no_ipset)
     if saved and out:
         raise InputError(f"{policies[0]} is a saved plan already: with --out, give the policies.")
     if saved:

@@ -12,11 +12,10 @@ from ctpolicy.apply.clock import Clock
 from ctpolicy.apply.files import write_file
 from ctpolicy.cli.host import backend_named, plan_loaded
 from ctpolicy.errors import InputError, StaleError
-from ctpolicy.language.diagnostics import PolicyError, harmless
+from ctpolicy.language.diagnostics import harmless
 from ctpolicy.language.load import Texts, load_and_keep, load_kept
 from ctpolicy.language.policy import Policy
-from ctpolicy.language.source import UnreadableError, read_bounded
-from ctpolicy.language.trust import whoever_asked
+from ctpolicy.language.trust import UntrustedError, Writers, open_trusted, whoever_asked
 from ctpolicy.netfilter.backend import Backend
 from ctpolicy.plan.live import BOTH_VARIANTS
 from ctpolicy.plan.plan import Plan
@@ -33,7 +32,7 @@ def plan_and_save(
     kept: list[Texts] = []
 
     def load() -> Policy:
-        policy, texts = load_and_keep(policies)
+        policy, texts = load_and_keep(policies, whoever_asked())
         kept.append(texts)
         return policy
 
@@ -45,17 +44,18 @@ def plan_and_save(
 
 
 def saved_plan_in(
-    files: Sequence[Path], backend: str | None, no_ipset: bool, only_to_look: bool = False
+    files: Sequence[Path], backend: str | None, no_ipset: bool, writers: Writers | None = None
 ) -> SavedPlan | None:
     """The saved plan that was given in the place of policies; None if policies were.
 
     Args:
-        files: what was given. A plan that others could have written is refused, because it gets done.
-        backend: what was said of it beside; likewise `no_ipset`.
-        only_to_look: take anybody's plan, because nothing will be done.
+        files: that were given.
+        backend: that was given; likewise `no_ipset`.
+        writers: who alone may be able to write it, because it is to be carried out; None to look at anybody's.
 
     Raises:
-        InputError: it is damaged, or is not alone, or was given with options that it says itself.
+        InputError: it is damaged, or is not alone, or was given with options that it says itself, or could have been
+            written by others.
     """
     found = [path for path in files if _begins_as_one(path)]
     if not found:
@@ -66,13 +66,19 @@ def saved_plan_in(
         raise InputError(
             f"{found[0]} is a saved plan, which says itself what its backend is: no --backend, --no-ipset."
         )
+    return read_saved(_text(found[0], writers))
+
+
+def _text(path: Path, writers: Writers | None) -> str:
     try:
-        content = read_bounded(found[0], None if only_to_look else whoever_asked(), 4 * LARGEST)
-        return read_saved(content.decode())
-    except UnreadableError as error:
-        raise PolicyError([error.diagnostic]) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{found[0]} cannot be read: it is not UTF-8, as ctpolicy writes saved plans.") from error
+        with path.open("rb") if writers is None else open(open_trusted(path, writers), "rb") as file:  # noqa: PTH123
+            return file.read(4 * LARGEST + 1).decode()
+    except UntrustedError as error:
+        raise InputError(
+            f"{path} could be changed by others, and with it this host: {error}. {error.remedy}"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _begins_as_one(path: Path) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ctpolicy.language.diagnostics import Diagnostic, Place, PolicyError
@@ -20,7 +21,15 @@ from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.language.ports import merged
 from ctpolicy.language.reading import read
 from ctpolicy.language.schema import check_shape
-from ctpolicy.language.source import KeptLists, ListReader, Source, UnreadableError, given_lists, read_policy
+from ctpolicy.language.source import (
+    KeptLists,
+    ListReader,
+    Source,
+    UnreadableError,
+    given_lists,
+    read_list,
+    read_policy,
+)
 from ctpolicy.language.trust import Writers
 
 
@@ -36,7 +45,7 @@ def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
         PolicyError: with every mistake of every file.
     """
     mistakes = Mistakes()
-    return _load(_sources(paths, mistakes, writers), mistakes)
+    return _load(_sources(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +61,10 @@ class Texts:
     lists: tuple[tuple[str, str], ...]
 
 
-def load_and_keep(paths: Sequence[Path]) -> tuple[Policy, Texts]:
-    """The union of the policies in anybody's files, and what was read of them.
-
-    Raises:
-        PolicyError: with every mistake of every file.
-    """
-    mistakes, lists = Mistakes(), KeptLists()
-    sources = _sources(paths, mistakes, lists=lists)
+def load_and_keep(paths: Sequence[Path], writers: Writers | None = None) -> tuple[Policy, Texts]:
+    """The union of the policies in files, and what was read of them; arguments and errors as of load_files."""
+    mistakes, lists = Mistakes(), KeptLists(writers)
+    sources = _sources(paths, lists, mistakes, writers)
     policy = _load(sources, mistakes)
     kept = tuple((source.name, source.text) for source in sources)
     return policy, Texts(kept, tuple(sorted(lists.texts.items())))
@@ -75,14 +80,12 @@ def load_kept(texts: Texts) -> Policy:
     return load_sources([Source(name, text, Path(name).parent, lists) for name, text in texts.policies])
 
 
-def _sources(
-    paths: Sequence[Path], mistakes: Mistakes, writers: Writers | None = None, lists: ListReader | None = None
-) -> list[Source]:
+def _sources(paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None) -> list[Source]:
     """Those that can be read."""
     sources = []
     for path in paths:
         try:
-            sources.append(read_policy(path, writers, lists))
+            sources.append(read_policy(path, lists, writers))
         except UnreadableError as error:
             mistakes.add(error.diagnostic)
     return sources

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 SCHEMAS: Final = (
-    "policy", "plan", "diff", "explain", "status", "diagnostics", "lint", "history", "drain", "saved-plan",
-)  # fmt: skip
+    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
+)
 """What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
 

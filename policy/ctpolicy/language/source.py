@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -64,37 +64,17 @@ def read_list(path: Path, within: Path, writers: Writers | None = None) -> str:
     return readable_text(content, str(path), LARGEST_LIST)
 
 
-@contextmanager
-def _opened(path: Path, resolved: Path, writers: Writers | None, flags: int) -> Iterator[BinaryIO]:
-    """A file, or one that only `writers` could have written; what the system refuses is told of the path."""
-    try:
-        descriptor = os.open(resolved, flags) if writers is None else open_trusted(path, writers)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
-            yield file
-    except UntrustedError as error:
-        message = f"could be changed by others, and with it this host: {error}"
-        expected = f"that only root, and whoever asked root by sudo, can: {error.remedy}"
-        raise UnreadableError(Diagnostic(Place(str(path)), message, expected)) from error
-    except (OSError, ValueError) as error:
-        raise _unreadable(str(path), _reason(error)) from error
-
-
-def read_bounded(path: Path, writers: Writers | None, largest: int) -> bytes:
-    """What is in a file, but no more than a byte above the largest that is wanted; raises as read_policy does."""
-    with _opened(path, path, writers, os.O_RDONLY | os.O_CLOEXEC) as file:
-        return file.read(largest + 1)
-
-
 class KeptLists:
     """Reads address lists as read_list does, each once, and keeps their texts."""
 
-    def __init__(self) -> None:
+    def __init__(self, writers: Writers | None = None) -> None:
         self.texts: dict[str, str] = {}
+        self._writers = writers
 
     def __call__(self, path: Path, within: Path) -> str:
         """The text of a list; raises as read_list does."""
         if str(path) not in self.texts:
-            self.texts[str(path)] = read_list(path, within)
+            self.texts[str(path)] = read_list(path, within, self._writers)
         return self.texts[str(path)]
 
 
@@ -150,22 +130,34 @@ class Source:
         return Place(self.name)
 
 
-def read_policy(path: Path, writers: Writers | None = None, lists: ListReader | None = None) -> Source:
+def read_policy(path: Path, lists: ListReader = read_list, writers: Writers | None = None) -> Source:
     """The source that a policy file is.
 
     Args:
-        path: of the file.
-        writers: who alone may be able to write it, and the lists that it names; None if it does not matter, because
-            nothing is to be done as it says.
-        lists: reads the lists; None to read them likewise.
+        path: the file's.
+        lists: reads the address lists that it names.
+        writers: who alone may be able to write it; None to take anybody's.
 
     Raises:
         UnreadableError: it is not there, cannot be read, or could have been written by others than `writers`.
     """
     with _opened(path, path, writers, os.O_RDONLY | os.O_CLOEXEC) as file:
-        return Source(
-            str(path), file.read(LARGEST_POLICY + 1), path.parent, lists or partial(read_list, writers=writers)
-        )
+        return Source(str(path), file.read(LARGEST_POLICY + 1), path.parent, lists)
+
+
+@contextmanager
+def _opened(path: Path, resolved: Path, writers: Writers | None, flags: int) -> Iterator[BinaryIO]:
+    """A file, or one that only `writers` could have written; what the system refuses is told of the path."""
+    try:
+        descriptor = os.open(resolved, flags) if writers is None else open_trusted(path, writers)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+            yield file
+    except UntrustedError as error:
+        message = f"could be changed by others, and with it this host: {error}"
+        expected = f"that only root, and whoever asked root by sudo, can: {error.remedy}"
+        raise UnreadableError(Diagnostic(Place(str(path)), message, expected)) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(path), _reason(error)) from error
 
 
 def readable_text(content: bytes | str, name: str, largest: int) -> str:
