@@ -145,7 +145,7 @@ def test_each_kind_of_call_is_among_those_that_fail() -> None:
 def test_what_was_done_before_a_failure_is_put_back(stage: str, number: int, failure: str) -> None:
     tools, host, plan = staged(stage)
     before = seen(tools)
-    tools.fail_at(len(tools.changes) + number, FAILURES[failure])
+    tools.fail_at_change(len(tools.changes) + number, FAILURES[failure])
     with pytest.raises(CtpolicyError, match=r"read again and is as it was before") as told:
         commit_plan(plan, host)
     assert (type(told.value), told.value.exit_status) == TOLD[failure]
@@ -158,7 +158,7 @@ def test_what_was_done_before_a_failure_is_put_back(stage: str, number: int, fai
 def test_a_call_that_died_when_it_was_through(stage: str, number: int, failure: str) -> None:
     tools, host, plan = staged(stage)
     before = seen(tools)
-    tools.fail_at(len(tools.changes) + number, FAILURES[failure], done=True)
+    tools.fail_at_change(len(tools.changes) + number, FAILURES[failure], done=True)
     if number == calls(stage):
         commit_plan(plan, host)
         assert host.read() == plan.desired
@@ -196,8 +196,8 @@ def test_a_host_is_never_said_to_be_put_back_that_is_not(stage: str, number: int
     tools, host, plan = staged(stage)
     before = seen(tools)
     first = len(tools.changes) + number
-    tools.fail_at(first, FAILURES["refused"])
-    tools.fail_at(first + second, FAILURES[failure])
+    tools.fail_at_change(first, FAILURES["refused"])
+    tools.fail_at_change(first + second, FAILURES[failure])
     with pytest.raises(CtpolicyError) as told:
         commit_plan(plan, host)
     assert (host.read() == plan.live) == (seen(tools) == before)
@@ -216,8 +216,8 @@ def test_a_put_back_that_died_is_looked_at(done: bool) -> None:
     tools, host, plan = staged("a first apply")
     before = seen(tools)
     first = len(tools.changes) + 2
-    tools.fail_at(first, FAILURES["refused"])
-    tools.fail_at(first + 1, FAILURES["crashed"], done=done)
+    tools.fail_at_change(first, FAILURES["refused"])
+    tools.fail_at_change(first + 1, FAILURES["crashed"], done=done)
     with pytest.raises(NotAppliedError if done else InconsistentError):
         commit_plan(plan, host)
     assert (seen(tools) == before) is done
@@ -226,7 +226,7 @@ def test_a_put_back_that_died_is_looked_at(done: bool) -> None:
 @pytest.mark.parametrize(("stage", "number"), CASES)
 def test_a_host_that_cannot_be_read_again_is_inconsistent(stage: str, number: int) -> None:
     tools, host, plan = staged(stage)
-    tools.fail_at(len(tools.changes) + number, FAILURES["refused"])
+    tools.fail_at_change(len(tools.changes) + number, FAILURES["refused"])
     tools.go_blind(HostError("Nothing can be read."))
     with pytest.raises(
         InconsistentError, match=r"could not be read again: Nothing can be read\..*iptables-legacy-save"
@@ -239,7 +239,7 @@ def test_an_ipset_of_our_name_that_cannot_be_made_again_is_told_as_gone() -> Non
     tools, host, _ = staged("a change")
     tools.restore_sets("create ctpolicy-b4-strange hash:net,mark\n")
     plan = plan_removal(BACKEND, host.read())
-    tools.fail_at(len(tools.changes) + 3, FAILURES["crashed"], done=True)
+    tools.fail_at_change(len(tools.changes) + 3, FAILURES["crashed"], done=True)
     commit_plan(plan, host)
     assert host.read() is None
 

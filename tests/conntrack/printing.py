@@ -10,6 +10,7 @@ from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
 
 _NAMES: Final = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 _FAMILIES: Final = {Family.IPV4: "ipv4     2", Family.IPV6: "ipv6     10"}
+_GRE: Final = PROTOCOL_NUMBERS["gre"]
 _KNOWN: Final = ("tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite", "gre")
 
 
@@ -44,8 +45,8 @@ def _tuple(family: Family, one: Tuple, zone: str, count: Count | None) -> Iterat
     yield f"src={address(family, one.source)}"
     yield f"dst={address(family, one.destination)}"
     if one.source_port is not None:
-        yield f"sport={one.source_port}"
-        yield f"dport={one.destination_port}"
+        words, form = (("srckey", "dstkey"), "#x") if one.protocol == _GRE else (("sport", "dport"), "d")
+        yield f"{words[0]}={one.source_port:{form}} {words[1]}={one.destination_port:{form}}"
     if one.icmp is not None:
         yield f"type={one.icmp.type} code={one.icmp.code} id={one.icmp.id}"
     if one.zone:

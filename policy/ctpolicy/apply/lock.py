@@ -1,4 +1,8 @@
-"""The lock that lets one change of a host happen at a time. It ends with whoever holds it, however that ends."""
+"""The lock that lets one change of a host happen at a time. It ends with whoever holds it, however that ends.
+
+The tools that change the host hold it too: they inherit it. So if ctpolicy is killed while one runs, nobody looks at
+the host before that is through.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,7 @@ def locked(directory: Path, wait: float) -> Iterator[None]:
         raise StateError(f"{path} cannot be opened: {error.strerror}.") from error
     try:
         _take(descriptor, path, wait)
+        os.set_inheritable(descriptor, True)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield

@@ -84,11 +84,12 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
     if shown is not None and not order.show(shown):
         return None
     with doors.state.locked(order.lock_wait):
-        interrupted = settle(doors.state)
+        unfinished = settle(doors.state)
         plan = make()
         if shown is None and not order.show(plan):
             return None
         _refuse_moved(shown, plan)
+        interrupted = [change for change in unfinished if change.backend == plan.backend.name]
         after = snapshot_of(plan.backend, plan.desired)
         with held() as came:
             if plan:
@@ -99,8 +100,8 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
                 carry_out(change, plan, doors)
             else:
                 doors.state.confirm_as_it_is(after)
-            if interrupted:
-                doors.state.end(interrupted, Outcome.RECOVERED, "It was interrupted; another change came after it.")
+            for one in interrupted:
+                doors.state.end(one, Outcome.RECOVERED, "It was interrupted; another change came after it.")
     for name in came:
         order.tells(f"{name} came in the midst of the change, which was completed and verified first.")
     return plan
@@ -169,17 +170,15 @@ def _try_out(plan: Plan[Own], order: Order[Own], doors: Doors[Own]) -> None:
         order.tells("Not tried out first: no scratch network namespace is to be had here (CAP_SYS_ADMIN).")
 
 
-def _before(state: State, plan: Plan[Own], interrupted: Change | None) -> Snapshot:
-    """What to go back to: what is live, but not if that is what an interrupted change has left half done."""
+def _before(state: State, plan: Plan[Own], interrupted: list[Change]) -> Snapshot:
+    """What to go back to: what is live, but not if that is what interrupted changes have left half done."""
     live = snapshot_of(plan.backend, plan.live)
-    if interrupted is None or interrupted.backend != plan.backend.name:
-        return live
     try:
-        ends = [state.before(interrupted), state.after(interrupted)]
-        is_half_done = plan.live not in [own_of(plan.backend, end) for end in ends]
+        ends = [end for change in interrupted for end in (state.before(change), state.after(change))]
+        is_whole = plan.live in [own_of(plan.backend, end) for end in ends]
     except CtpolicyError:
         return live  # what was before is damaged, so there is nothing better
-    return ends[0] if is_half_done else live
+    return live if is_whole or not ends else ends[0]
 
 
 def _remember_failure(state: State, change: Change, outcome: Outcome, failure: CtpolicyError) -> None:

@@ -44,6 +44,9 @@ _HOMES: Final = ("/home", "/root")
 _GONE_AT_BOOT: Final = ("/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys")  # noqa: S108
 """What is empty at boot, or hidden by PrivateTmp=."""
 
+_NOT_IN_A_COMMAND: Final = "\"'\\"
+"""What systemd refuses in an executable's path, however it is quoted (252)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -163,8 +166,10 @@ def _is_below(path: PurePosixPath, directories: Iterable[str]) -> bool:
 def _check(path: PurePosixPath) -> None:
     if not path.is_absolute() or ".." in path.parts:
         raise InputError(f"{path} is no absolute path, and a service has no directory to begin from.")
-    if not str(path).isprintable():
-        raise InputError(f"{path} has characters that cannot be printed, and no unit can hold them.")
+    if not str(path).isprintable() or set(str(path)) & set(_NOT_IN_A_COMMAND):
+        raise InputError(
+            f"{path} has characters that systemd takes in no command: quotation marks, backslashes, controls."
+        )
     if _is_below(path, _GONE_AT_BOOT):
         raise InputError(
             f"{path} is gone or hidden when the service runs. Install ctpolicy elsewhere: python3 -m venv /opt/ctpolicy"
@@ -172,8 +177,6 @@ def _check(path: PurePosixPath) -> None:
 
 
 def _quoted(path: PurePosixPath) -> str:
-    """A path as one word of a unit: `%` is its specifiers' sign; quotes are wanted only where there is reason."""
+    """A path as one word of a unit: `%` begins a specifier there; quotes are put only where there is reason."""
     text = str(path).replace("%", "%%")
-    if not set(text) & set(" \"'\\;$"):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{text}"' if set(text) & set(" ;$") else text

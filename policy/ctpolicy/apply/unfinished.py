@@ -10,23 +10,24 @@ from ctpolicy.apply.state import State
 from ctpolicy.errors import LockError
 
 
-def settle(state: State) -> Change | None:
+def settle(state: State) -> list[Change]:
     """Look whether anything is unfinished before another change begins. The lock is held.
 
     Returns:
-        a change that was interrupted, so that nobody knows how far it came; None if there is none.
+        the changes that were interrupted, so that nobody knows how far they came, oldest first.
 
     Raises:
         LockError: a change awaits confirmation.
     """
     close_those_of_other_boots(state)
-    change = state.open_change()
-    if change is not None and change.confirm_by is not None:
-        raise LockError(
-            f"Change {change.number} ({change.command} {change.policy}) {awaits(state, change)}. First keep it "
-            "(`ctpolicy confirm`) or take it back (`ctpolicy rollback`)."
-        )
-    return change
+    unfinished = [change for change in state.changes() if change.is_open]
+    for change in reversed(unfinished):
+        if change.confirm_by is not None:
+            raise LockError(
+                f"Change {change.number} ({change.command} {change.policy}) {awaits(state, change)}. First keep it "
+                "(`ctpolicy confirm`) or take it back (`ctpolicy rollback`)."
+            )
+    return unfinished
 
 
 def close_those_of_other_boots(state: State) -> None:

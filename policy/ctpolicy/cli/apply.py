@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ctpolicy.apply.protocol import Order, apply
+from ctpolicy.cli.existing import tell_of_existing
 from ctpolicy.cli.host import backend_named, doors_of, plan_files
 from ctpolicy.cli.options import backend, lock_wait, netns, no_ipset, policies, state, yes
 from ctpolicy.cli.output import asks, may_go_on, print_lines, tell
@@ -29,6 +30,7 @@ from ctpolicy.plan.report import plan_lines
     help="Take it back after so many seconds, unless `ctpolicy confirm` was run.",
 )
 @click.option("--if-changed", is_flag=True, help="Say nothing if there is nothing to do; never ask.")
+@click.option("--drain", is_flag=True, help="Delete the conntrack entries that the change makes pointless.")
 @netns
 @backend
 @no_ipset
@@ -39,6 +41,7 @@ def command(
     policies: tuple[Path, ...],
     confirm: float | None,
     if_changed: bool,
+    drain: bool,
     netns: str | None,
     backend: str | None,
     no_ipset: bool,
@@ -56,6 +59,8 @@ def command(
     With --confirm it is taken back by itself unless you confirm it, best from a new connection: that works also if this
     one is cut off.
 
+    Then the conntrack entries are counted that the change makes pointless; with --drain they are deleted.
+
     A plan that `ctpolicy plan --out FILE` has saved is given in the place of policies. If anything has moved since it
     was made, it is refused, and you are told what (exit status 7).
 
@@ -64,6 +69,8 @@ def command(
       sudo ctpolicy apply --confirm 60 examples/openshift-worker.yaml && ssh "$HOSTNAME" sudo ctpolicy confirm
       sudo ctpolicy apply --if-changed /etc/ctpolicy/policy.yaml
     """
+    if drain and confirm is not None:
+        raise InputError("Entries cannot be brought back, so first confirm the change, then run `ctpolicy drain`.")
     saved = saved_plan_in(policies, backend, no_ipset, whoever_asked())
     chosen = backend_of(saved) if saved else backend_named(backend, not no_ipset)
     doors = doors_of(chosen, netns, state)
@@ -84,3 +91,4 @@ def command(
         click.echo("Applied: the host was read again and is as planned.")
         if confirm is not None:
             click.echo(f"It is taken back in {confirm:g} seconds unless you run `ctpolicy confirm`.")
+        tell_of_existing(done, netns, drain)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ctpolicy.apply.migration import migrate
 from ctpolicy.apply.protocol import Order, apply
 from ctpolicy.cli.host import BACKENDS, backend_named, doors_of, plan_files, plan_to_return, read_live
 from ctpolicy.cli.options import lock_wait, netns, no_ipset, policies, state, yes
@@ -60,9 +61,14 @@ def command(
         return True
 
     arriving = Order("migrate", show_arrival, asks(yes), lock_wait=lock_wait, tells=tell)
-    if apply(lambda: plan_files(policies, netns, backend=new), arriving, doors_of(new, netns, state)) is None:
+    departing = Order("migrate", show_departure, lock_wait=lock_wait, tells=tell)
+    moved = migrate(
+        lambda: apply(lambda: plan_files(policies, netns, backend=new), arriving, doors_of(new, netns, state)),
+        lambda: apply(lambda: plan_to_return(netns, old, None), departing, doors_of(old, netns, state)),
+        old,
+        new,
+    )
+    if not moved:
         click.echo("Nothing was changed.")
         return
-    departing = Order("migrate", show_departure, lock_wait=lock_wait, tells=tell)
-    apply(lambda: plan_to_return(netns, old, None), departing, doors_of(old, netns, state))
     click.echo(f"Moved: the host was read again. {target} is as planned; nothing of ctpolicy's is left in {source}.")

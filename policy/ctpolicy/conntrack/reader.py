@@ -128,7 +128,8 @@ def _open(protocol: int) -> socket.socket:
         made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     except OSError as error:
         raise _without_netlink() from error
-    made.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # answers without what was asked
+    with suppress(OSError):  # Linux 4.3 and later: answers do not repeat what was asked
+        made.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     return made
 

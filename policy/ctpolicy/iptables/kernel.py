@@ -179,6 +179,7 @@ class IptablesTools:
                     timeout=self._deadline + self._lock_wait,
                     env={"LC_ALL": "C", "PATH": self._path},
                     process_group=0,  # what is typed at the terminal, such as Ctrl-C, must not end it in mid-call
+                    close_fds=False,  # the lock (apply/lock.py) is inherited, and nothing else is inheritable
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise DeadlineError(

@@ -93,6 +93,7 @@ class Libnftables:
                 timeout=self._deadline,
                 env=_environment(),
                 process_group=0,  # what is typed at the terminal, such as Ctrl-C, must not end it in mid-call
+                close_fds=False,  # the lock (apply/lock.py) is inherited, and nothing else is inheritable
             )
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(
@@ -141,6 +142,6 @@ def namespace_path(name: str) -> Path:
         InputError: there is nothing of that name.
     """
     path = Path(name) if os.sep in name else NAMED_NAMESPACES / name
-    if name in {".", ".."} or not path.exists():
+    if name in {"", ".", ".."} or not path.exists():
         raise InputError(f"There is no network namespace {path}; `ip netns list` shows those with names.")
     return path
