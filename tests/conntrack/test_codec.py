@@ -65,13 +65,13 @@ def test_reading_a_tuple_is_the_inverse_of_writing_it(made: tuple[Family, Tuple]
 
 
 @given(tuples(), st.integers(0, (1 << 32) - 1), st.sampled_from((0, 9)))
-def test_a_deletion_names_tuple_id_and_zone(made: tuple[Family, Tuple], number: int, zone: int) -> None:
-    family, original = made
-    sent = codec.deletion(Entry(family, original, original, Status(0), number, zone=zone), 0, 3)
+def test_a_deletion_names_reply_tuple_id_and_zone(made: tuple[Family, Tuple], number: int, zone: int) -> None:
+    family, reply = made
+    sent = codec.deletion(Entry(family, Tuple(1, 2, 50), reply, Status(0), number, zone=zone), 0, 3)
     (found,) = netlink.messages(sent, len(sent))
     assert found.sequence == 3
     parts = netlink.values(sent, found.start + 4, found.end)
-    assert parts.pop(1) == codec.encode_tuple(family, original)[4:]
+    assert parts.pop(2) == codec.encode_tuple(family, reply)[4:]
     assert parts == {12: number.to_bytes(4)} | ({18: zone.to_bytes(2)} if zone else {})
 
 
