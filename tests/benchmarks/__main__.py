@@ -1,10 +1,11 @@
-"""`make bench`: what packets, compiling, plans, packet spaces and a start cost. Exits with 1 if a limit is missed."""
+"""`make bench`: what packets, plans, changes, spaces of packets and a start cost. Exits with 1 if a limit is missed."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from benchmarks.changes import measure_changes
 from benchmarks.commands import measure_compile, measure_plan, measure_start
 from benchmarks.iptables_commands import measure_iptables_commands
 from benchmarks.measuring import save, show
@@ -21,6 +22,7 @@ def main() -> int:
         *measure_start(),
         *measure_plan(),
         *measure_plans(),
+        *measure_changes(),
         *measure_compile(),
         *measure_spaces(),
         *measure_ports(),

@@ -21,7 +21,7 @@ from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import plan_policy
 from ctpolicy.plan.report import plan_lines
-from kernel.live import apply_in, kernel_of
+from kernel.live import apply_in, host_of
 from kernel.namespace import Namespace
 
 READING_LIMIT: Final = 2.0
@@ -67,7 +67,7 @@ def _measure(name: str, policy: Path) -> Iterator[Measurement]:
 
 
 def _read(policy: Path, host: Namespace) -> tuple[Policy, Table | None]:
-    return load_files([policy]), kernel_of(host).read()
+    return load_files([policy]), host_of(host).read()
 
 
 def _plan(policy: Path, host: Namespace) -> None:

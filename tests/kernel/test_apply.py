@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.errors import HostError
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_text import text
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.plan.plan import plan_policy, plan_removal
-from kernel.live import apply_in, kernel_of
+from kernel.live import apply_in, host_of
 from kernel.namespace import Namespace
 from policies import METRICS, VXLAN, policy
 
@@ -56,10 +56,10 @@ def test_apply_mends(tampering: str, namespace: Namespace) -> None:
     tested = policy(METRICS)
     apply_in(namespace, tested)
     namespace.run("nft", TAMPERINGS[tampering])
-    kernel = kernel_of(namespace)
-    assert plan_policy(NFTABLES, tested, kernel.read()), "the tampering was not seen"
+    host = host_of(namespace)
+    assert plan_policy(NFTABLES, tested, host.read()), "the tampering was not seen"
     apply_in(namespace, tested)
-    assert kernel.read() == compile_policy(tested)
+    assert host.read() == compile_policy(tested)
 
 
 def test_second_apply_writes_nothing(namespace: Namespace) -> None:
@@ -74,11 +74,11 @@ def test_second_apply_writes_nothing(namespace: Namespace) -> None:
 def test_counters_of_entries_that_stay_are_kept(namespace: Namespace) -> None:
     apply_in(namespace, policy("bypass: [{name: web, host-service: tcp/80}]"))
     namespace.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/80 || true", check=False)
-    before = _packets(kernel_of(namespace).read(), "bypass_web")
+    before = _packets(host_of(namespace).read(), "bypass_web")
     assert before > 0
     wider = "bypass: [{name: web, host-service: [tcp/80, tcp/8080-8090], peers: 127.0.0.0/8}, {name: b, ports: udp/1}]"
     apply_in(namespace, policy(wider))
-    assert _packets(kernel_of(namespace).read(), "bypass_web") == before
+    assert _packets(host_of(namespace).read(), "bypass_web") == before
 
 
 def _packets(table: Table | None, chain: str) -> int:
@@ -108,16 +108,16 @@ def test_remove_takes_our_table_and_no_other(namespace: Namespace) -> None:
     namespace.load("table inet other { chain c { type filter hook input priority 0; tcp dport 22 accept; }; }")
     before = namespace.ruleset()
     apply_in(namespace, policy(VXLAN))
-    kernel = kernel_of(namespace)
-    apply_plan(plan_removal(NFTABLES, kernel.read()), kernel)
+    host = host_of(namespace)
+    commit_plan(plan_removal(NFTABLES, host.read()), host)
     assert namespace.ruleset() == before
-    assert not plan_removal(NFTABLES, kernel.read())
+    assert not plan_removal(NFTABLES, host.read())
 
 
 def test_a_table_of_our_name_that_is_not_ours_is_left_alone(namespace: Namespace) -> None:
     namespace.load("table inet ctpolicy { chain c { type filter hook input priority 0; tcp dport 22 accept; }; }")
     before = namespace.ruleset()
-    live = kernel_of(namespace).read()
+    live = host_of(namespace).read()
     with pytest.raises(HostError, match="nft delete table inet ctpolicy"):
         plan_policy(NFTABLES, policy(VXLAN), live)
     with pytest.raises(HostError, match="nft delete table inet ctpolicy"):
@@ -128,11 +128,11 @@ def test_a_table_of_our_name_that_is_not_ours_is_left_alone(namespace: Namespace
 def test_an_empty_table_of_our_name_is_taken_over(namespace: Namespace) -> None:
     namespace.load("table inet ctpolicy { }")
     apply_in(namespace, policy(VXLAN))
-    assert kernel_of(namespace).read() == compile_policy(policy(VXLAN))
+    assert host_of(namespace).read() == compile_policy(policy(VXLAN))
 
 
 def test_what_compile_prints_loads_and_is_what_apply_would_make(namespace: Namespace) -> None:
     tested = policy(METRICS)
     for _ in range(2):  # over itself, too
         namespace.load(text(compile_policy(tested)))
-        assert not plan_policy(NFTABLES, tested, kernel_of(namespace).read())
+        assert not plan_policy(NFTABLES, tested, host_of(namespace).read())

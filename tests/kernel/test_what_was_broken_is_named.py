@@ -7,7 +7,7 @@ import pytest
 from ctpolicy.meaning import decide
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.plan.plan import plan_policy
-from kernel.live import apply_in, kernel_of
+from kernel.live import apply_in, host_of
 from kernel.namespace import Namespace
 from policies import policy
 
@@ -66,7 +66,7 @@ def test_what_was_broken_is_named(breakage: str, namespace: Namespace) -> None:
     apply_in(namespace, tested)
     command, untracked, tracked = BREAKAGES[breakage]
     namespace.run("nft", command)
-    traffic = plan_policy(NFTABLES, tested, kernel_of(namespace).read()).traffic
+    traffic = plan_policy(NFTABLES, tested, host_of(namespace).read()).traffic
     assert traffic.is_complete
     assert {shift.packets for shift in traffic.untracked} == untracked
     assert {shift.packets for shift in traffic.tracked} == tracked

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError, KernelCrashError, RefusedError
+from ctpolicy.nftables.host import NftablesHost
 from ctpolicy.nftables.kernel import Libnftables, namespace_path
 from ctpolicy.nftables.worker import WorkerStatus
 
@@ -34,24 +35,24 @@ def _worker(code: str, deadline: float = 20.0) -> Libnftables:
 )
 def test_a_failing_child_is_told_as_what_it_is(code: str, error: type[CtpolicyError], says: str) -> None:
     with pytest.raises(error, match=says) as told:
-        _worker(code).read()
+        NftablesHost(_worker(code)).read()
     assert type(told.value) is error
 
 
 def test_a_hanging_child_is_ended_at_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(DeadlineError, match="did not answer within"):
-        _worker("import time; time.sleep(600)", deadline=0.5).read()
+        _worker("import time; time.sleep(600)", deadline=0.5).table_listing()
     assert time.monotonic() - started < 60
 
 
 def test_a_child_that_cannot_be_started_is_told() -> None:
     with pytest.raises(HostError, match="could not be started"):
-        Libnftables(worker=("/nonexistent/python",)).read()
+        Libnftables(worker=("/nonexistent/python",)).table_listing()
 
 
 def test_no_table_is_no_output() -> None:
-    assert _worker("").read() is None
+    assert NftablesHost(_worker("")).read() is None
 
 
 def test_the_childs_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +79,7 @@ def test_a_file_that_is_no_namespace_is_told(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with pytest.raises((InputError, HostError), match=r"not a network namespace|CAP_SYS_ADMIN"):
-        Libnftables(namespace_path(str(path))).read()
+        Libnftables(namespace_path(str(path))).table_listing()
 
 
 @pytest.mark.parametrize("name", ["nothing-of-this-name", "/proc/nowhere/ns/net", "..", ""])
@@ -97,4 +98,9 @@ def test_libnftables_missing_is_told() -> None:
         "sys.exit(main(['list']))\n"
     )
     with pytest.raises(HostError, match=r"cannot open shared object file.*apt-get install libnftables1"):
-        _worker(code).read()
+        _worker(code).table_listing()
+
+
+def test_signals_of_the_terminal_do_not_reach_the_child() -> None:
+    code = "import os, sys; sys.exit(0 if os.getpgrp() == os.getpid() else 77)"
+    _worker(code).commit({"nftables": []})

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.compile import compile_policy
-from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.plan.plan import plan_policy, plan_removal
 from ctpolicy.testing.strategies import policies
+from kernel.live import host_of
 from kernel.namespace import Namespace
 
 pytestmark = pytest.mark.kernel
@@ -24,10 +24,10 @@ ONE_NAMESPACE_FOR_ALL = [HealthCheck.function_scoped_fixture]
 @settings(max_examples=25, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
 @given(several=st.lists(policies(), min_size=1, max_size=2))
 def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) -> None:
-    kernel = Libnftables(namespace.path)
+    host = host_of(namespace)
     for policy in several:
-        apply_plan(plan_policy(NFTABLES, policy, kernel.read()), kernel)
-        live = kernel.read()
+        commit_plan(plan_policy(NFTABLES, policy, host.read()), host)
+        live = host.read()
         again = plan_policy(NFTABLES, policy, live)
         assert live == compile_policy(policy)
         assert not again
@@ -38,9 +38,9 @@ def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) 
 @settings(max_examples=5, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
 @given(policy=policies())
 def test_after_removal_nothing_of_ours_is_left(namespace: Namespace, policy: Policy) -> None:
-    kernel = Libnftables(namespace.path)
-    apply_plan(plan_policy(NFTABLES, policy, kernel.read()), kernel)
-    apply_plan(plan_removal(NFTABLES, kernel.read()), kernel)
-    assert kernel.read() is None
+    host = host_of(namespace)
+    commit_plan(plan_policy(NFTABLES, policy, host.read()), host)
+    commit_plan(plan_removal(NFTABLES, host.read()), host)
+    assert host.read() is None
     assert namespace.ruleset() == ""
     assert not plan_removal(NFTABLES, None)

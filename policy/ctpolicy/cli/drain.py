@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
+from ctpolicy.cli.existing import pointless_now
 from ctpolicy.cli.host import backend_named, conntrack_of, read_live
 from ctpolicy.cli.options import as_json, backend, netns, yes
 from ctpolicy.cli.output import may_go_on, print_json, print_lines
 from ctpolicy.conntrack.drain import SECONDS, Drained, count, drain
-from ctpolicy.conntrack.pointless import Pointless
-from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.conntrack.report import counted_lines, drain_json, drained_line
-from ctpolicy.errors import HostError
-from ctpolicy.netfilter.backend import Backend
-from ctpolicy.packetspace.diagram import TooLargeError
-from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.live import Live
-from ctpolicy.plan.side import MOST_WORK
 
 
 @click.command("drain")
@@ -48,7 +39,7 @@ def command(dry_run: bool, deadline: float, netns: str | None, backend: str | No
     """
     chosen = backend_named(backend)
     conntrack = conntrack_of(netns)
-    pointless = _pointless(chosen, read_live(netns, backend=chosen), conntrack)
+    pointless = pointless_now(chosen, read_live(netns, backend=chosen), conntrack)
     counted = count(conntrack.entries(), pointless)
     if not as_json:
         print_lines(counted_lines(counted))
@@ -66,26 +57,3 @@ def command(dry_run: bool, deadline: float, netns: str | None, backend: str | No
     error = drained.error() if drained is not None else None
     if error is not None:
         raise error
-
-
-def _pointless(backend: Backend[Any], live: Live, conntrack: Conntrack) -> Pointless:
-    """What the live rules make pointless.
-
-    Raises:
-        HostError: they are not in force, not ours, or too large to be followed.
-    """
-    own = live.own(backend)
-    backend.refuse_foreign(own)
-    if own is None:
-        raise HostError(f"Nothing of ctpolicy's is live here in {backend.name}: apply a policy first.")
-    faults = tuple(backend.faults(own))
-    if faults:
-        raise HostError(f"The bypass is not in force ({'; '.join(faults)}): its entries may be in use.")
-    try:
-        with bounded(MOST_WORK):
-            return Pointless.now(backend, own, conntrack.addresses(), live.foreign(backend).treatment)
-    except TooLargeError as error:
-        raise HostError(
-            "The live rules have too many addresses and ports that belong together to tell which entries they concern. "
-            "Delete those that you know of with `conntrack -D` and a filter."
-        ) from error

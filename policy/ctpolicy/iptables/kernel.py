@@ -178,6 +178,7 @@ class IptablesTools:
                     stderr=files[2],
                     timeout=self._deadline + self._lock_wait,
                     env={"LC_ALL": "C", "PATH": self._path},
+                    process_group=0,  # what is typed at the terminal, such as Ctrl-C, must not end it in mid-call
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise DeadlineError(

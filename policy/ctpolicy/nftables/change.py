@@ -6,12 +6,24 @@ So counters of what stays are kept, and one changed address in a list of 100,000
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TypeVar
 
 from ctpolicy.nftables.ours import OWNER_CHAIN
-from ctpolicy.nftables.ruleset import Chain, Other, Rule, Set, Table, VerdictMap
+from ctpolicy.nftables.ruleset import (
+    FLAGS,
+    Chain,
+    Match,
+    Other,
+    Rule,
+    Set,
+    SetReference,
+    Table,
+    VerdictLookup,
+    VerdictMap,
+)
 
 Holder = Set | VerdictMap
 _Named = TypeVar("_Named", bound=Set | VerdictMap | Chain)
@@ -39,15 +51,15 @@ class Change:
     Args:
         table: the desired table; what is removed is that of the live one.
         created: whether there is no live table.
-        rebuilt: whether only a new table will do, because somebody added what ctpolicy never makes, or
-            gave a name of ours to something of another kind.
-        sets_added: whole, as are maps; likewise `sets_removed`.
+        rebuilt: whether only a new table will do, because somebody gave it flags; a dormant one, which sees no packet.
+        sets_added: whole, as are maps; likewise `sets_removed`. One that was there as another kind, or of another
+            type, is in both.
         chains_added: whole; likewise `chains_removed`.
         chains_hooked: base chains whose hook, priority, type or policy is wrong: taken down and added again, whole.
         elements_added: sets and maps that stay, with only the elements that are new to them.
         elements_removed: likewise, with only those that leave.
         edits: chains that stay, with other rules.
-        others_removed: objects of kinds that ctpolicy never makes; they go with the table.
+        others_removed: objects of kinds that ctpolicy never makes.
     """
 
     table: Table
@@ -81,11 +93,11 @@ def difference(live: Table | None, desired: Table) -> Change:
     stay = list(_pairs(live_holders, holders))
     stay_chains = list(_pairs(live.chains, desired.chains))
     sets_added = _new(live_holders, holders)
+    replaced = {new.name for new in sets_added} & {old.name for old in (*live_holders, *live.others)}
+    edits = (_edit(old, new, replaced) for old, new in stay_chains if old.hook == new.hook)
     return Change(
         desired,
-        rebuilt=bool(live.others)
-        or bool({new.name for new in sets_added} & {old.name for old in live_holders})
-        or any((old.hook is None) != (new.hook is None) for old, new in stay_chains),
+        rebuilt=any(other.kind == FLAGS for other in live.others),
         sets_added=sets_added,
         sets_removed=_new(holders, live_holders),
         chains_added=_new(live.chains, desired.chains),
@@ -93,7 +105,7 @@ def difference(live: Table | None, desired: Table) -> Change:
         chains_hooked=tuple(new for old, new in stay_chains if old.hook != new.hook),
         elements_added=_elements(stay),
         elements_removed=_elements((new, old) for old, new in stay),
-        edits=tuple(_edit(old, new) for old, new in stay_chains if old.hook == new.hook and old.rules != new.rules),
+        edits=tuple(edit for edit in edits if edit.removed or edit.added),
         others_removed=live.others,
     )
 
@@ -129,13 +141,27 @@ def _elements(pairs: Iterable[tuple[Holder, Holder]]) -> tuple[Holder, ...]:
     return tuple(found)
 
 
-def _edit(old: Chain, new: Chain) -> ChainEdit:
-    """The fewest rules removed and added, found as the longest runs that both chains have in common."""
+def _edit(old: Chain, new: Chain, replaced: AbstractSet[str]) -> ChainEdit:
+    """The fewest rules removed and added, found as the longest runs that both chains have in common.
+
+    A rule that names a set which is replaced by another of that name has to be written again, to name the other.
+    """
+    if old.rules == new.rules and not replaced:
+        return ChainEdit(old.name, (), ())
+    stays = [object() if replaced & set(names_asked(rule)) else rule for rule in old.rules]
     removed: list[Rule] = []
     added: list[tuple[Rule, int | None]] = []
-    matcher = SequenceMatcher(None, old.rules, new.rules, autojunk=False)
+    matcher = SequenceMatcher(None, stays, new.rules, autojunk=False)
     for _, old_first, old_end, new_first, new_end in (op for op in matcher.get_opcodes() if op[0] != "equal"):
         removed += old.rules[old_first:old_end]
         before = old.rules[old_end].handle if old_end < len(old.rules) else None
         added += ((rule, before) for rule in new.rules[new_first:new_end])
     return ChainEdit(old.name, tuple(removed), tuple(added))
+
+
+def names_asked(rule: Rule) -> Iterator[str]:
+    """The sets and maps that a rule asks."""
+    for statement in rule.statements:
+        match statement:
+            case Match(_, SetReference(name)) | VerdictLookup(_, str(name)):
+                yield name

@@ -1,4 +1,7 @@
-"""The one door between this backend and the running kernel."""
+"""The one door between this backend and the running kernel.
+
+It deals in libnftables' JSON; only `read_ruleset` knows what that means.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,43 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from ctpolicy.errors import DeadlineError, HostError, InputError, KernelCrashError, RefusedError
-from ctpolicy.nftables.backend import NFTABLES
-from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.read import find_table, read_text
+from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.render_json import Json
-from ctpolicy.nftables.ruleset import Ruleset, Table
+from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.nftables.worker import WorkerStatus
 
 DEADLINE: Final = 120.0
 """Seconds for one call; a table of 100,000 elements takes about 2 (Linux 6.18, nft 1.0.6)."""
 
 NAMED_NAMESPACES: Final = Path("/run/netns")
+
+
+class Kernel(Protocol):
+    """What libnftables can be asked. A fake stands in for it in tests."""
+
+    def table_listing(self) -> str:
+        """Our table as `nft -j list table` prints it; nothing if there is no such table.
+
+        Raises:
+            HostError: it cannot be read.
+            DeadlineError: no answer in time.
+        """
+
+    def listing(self) -> str:
+        """All tables as `nft -j list ruleset` prints them; raises as table_listing does."""
+
+    def commit(self, document: Json) -> None:
+        """Run libnftables JSON as one transaction: all of it, or nothing.
+
+        Raises:
+            RefusedError: it was not run.
+            HostError: likewise, because this host cannot.
+            KernelCrashError: it may have been run.
+            DeadlineError: likewise.
+        """
 
 
 class Libnftables:
@@ -40,43 +66,33 @@ class Libnftables:
         self._deadline = deadline
         self._worker = tuple(worker or (sys.executable, "-I", "-m", "ctpolicy.nftables.worker"))
 
-    def read(self) -> Table | None:
-        """Our table as it is now; see netfilter.backend.Host."""
-        listing = self._call("list", "")
-        return find_table(read_text(listing), TABLE_FAMILY, TABLE_NAME) if listing else None
-
-    def read_ruleset(self) -> Ruleset:
-        """Every table as it is now, whoever it belongs to.
-
-        Raises:
-            HostError: they cannot be read.
-            DeadlineError: no answer in time.
-        """
-        return read_text(self.listing())
+    def table_listing(self) -> str:
+        """Our table; see Kernel."""
+        return self._call("list", "")
 
     def listing(self) -> str:
-        """All tables as `nft -j list ruleset` prints them; raises as read_ruleset does."""
+        """All tables; see Kernel."""
         return self._call("ruleset", "")
 
-    def change(self, live: Table | None, desired: Table | None) -> None:
-        """Make the one into the other in one transaction; see netfilter.backend.Host."""
-        self.commit(NFTABLES.document(live, desired))
+    def read_ruleset(self) -> Ruleset:
+        """Every table as it is now, whoever it belongs to; raises as listing does."""
+        return read_text(self.listing())
 
     def commit(self, document: Json) -> None:
-        """Run libnftables JSON as one transaction: all of it, or nothing.
-
-        Raises:
-            RefusedError: it was not run.
-            KernelCrashError: it may have been run.
-            DeadlineError: likewise.
-        """
+        """Change what is there; see Kernel."""
         self._call("run", json.dumps(document))
 
     def _call(self, mode: str, given: str) -> str:
         command = [*self._worker, mode, *([str(self._namespace)] if self._namespace else [])]
         try:
             done = subprocess.run(  # noqa: S603 (no shell, absolute path, clean environment)
-                command, input=given, capture_output=True, text=True, timeout=self._deadline, env=_environment()
+                command,
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=self._deadline,
+                env=_environment(),
+                process_group=0,  # what is typed at the terminal, such as Ctrl-C, must not end it in mid-call
             )
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(

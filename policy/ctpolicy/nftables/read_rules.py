@@ -33,7 +33,7 @@ from ctpolicy.nftables.ruleset import (
     datatype,
     key_types,
 )
-from ctpolicy.nftables.values import parse_key
+from ctpolicy.nftables.values import parse_key, parse_v4_elements
 
 Json = dict[str, Any]
 
@@ -136,6 +136,8 @@ def _compared(op: str, bound: int, selector: Selector) -> Element:
 
 def read_elements(listed: Iterable[Any], types: Sequence[Datatype]) -> tuple[Element, ...]:
     """The elements of a set, sorted."""
+    if list(types) == [Datatype.IPV4_ADDRESS]:
+        return tuple(sorted(parse_v4_elements(map(_bare, listed))))
     return tuple(sorted(parse_key(_bare(value), types) for value in listed))
 
 

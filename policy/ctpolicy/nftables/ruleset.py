@@ -229,6 +229,10 @@ class VerdictMap:
     unmodelled: str = ""
 
 
+FLAGS: Final = "flags"
+"""The kind of those `Other`s that are flags of the table itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Other:
     """An object of a kind that ctpolicy never makes (a named counter, a quota, a flow table, the flags of a table)."""
