@@ -105,3 +105,11 @@ def test_an_error_says_its_errno() -> None:
     sent = netlink.message(netlink.ERROR, 0, 1, payload)
     (found,) = netlink.messages(sent, len(sent))
     assert netlink.error_code(sent, found) == 2
+
+
+def test_a_tuple_with_one_port_is_an_error() -> None:
+    """It was read as one whose other port is not known, and then printed by nobody."""
+    whole = codec.encode_tuple(Family.IPV4, Tuple(1, 2, 17, 3, 4))
+    broken = whole[:-6] + (50).to_bytes(2, "little" if netlink.header(0, 1) >> 24 else "big") + whole[-4:]
+    with pytest.raises(HostError, match="cut"):
+        codec.decode_tuple(Family.IPV4, broken, 4, len(broken))

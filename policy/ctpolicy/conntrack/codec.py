@@ -225,7 +225,8 @@ def decode_any_tuple(family: Family, buffer: Bytes, start: int, end: int) -> Tup
     addresses = _within(parts, _TUPLE_IP)
     protocol = _within(parts, _TUPLE_PROTO)
     source, destination = (_V4_SRC, _V4_DST) if family is Family.IPV4 else (_V6_SRC, _V6_DST)
-    if not {source, destination} <= addresses.keys() or _PROTO_NUM not in protocol:
+    has_half_its_ports = (_SRC_PORT in protocol) != (_DST_PORT in protocol)
+    if not {source, destination} <= addresses.keys() or _PROTO_NUM not in protocol or has_half_its_ports:
         raise malformed()
     number = protocol[_PROTO_NUM][0]
     icmp = [protocol.get(kind) for kind in _ICMP.get(number, ())]
