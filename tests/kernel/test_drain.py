@@ -336,6 +336,23 @@ def test_a_large_table_is_read_in_little_memory_and_deleted(namespace: Namespace
     assert list(table.entries()) == []
 
 
+def test_apply_with_drain_deletes_what_its_change_makes_pointless_and_no_more(hosts: Pair, tmp_path: Path) -> None:
+    tunnels, both = tmp_path / "tunnels.yaml", tmp_path / "both.yaml"
+    tunnels.write_text("apiVersion: ctpolicy/v1\nname: one\nbypass:\n  - {name: vxlan, overlay: vxlan}\n")
+    both.write_text(tunnels.read_text() + "  - {name: metrics, host-service: tcp/9100}\n")
+    tunnel = f"-p udp -s {THERE_V4} -d {HERE_V4} --sport 6 --dport 4789"
+    insert(
+        hosts.here,
+        tunnel,
+        f"-p tcp -s {THERE_V4} -d {HERE_V4} --sport 1 --dport 9100 --state ESTABLISHED -u SEEN_REPLY",
+    )
+    apply(hosts.here, tunnels, "--drain")
+    assert [port for port in (4789, 9100) if any(f"dport={port} " in line for line in lines(hosts.here))] == [9100]
+    insert(hosts.here, tunnel)  # pointless already before the next change
+    apply(hosts.here, both, "--drain")
+    assert [port for port in (4789, 9100) if any(f"dport={port} " in line for line in lines(hosts.here))] == [4789]
+
+
 def test_a_deadline_that_is_over_ends_with_its_status(hosts: Pair, policy_file: Path) -> None:
     insert(hosts.here, f"-p udp -s {THERE_V4} -d {HERE_V4} --sport 6 --dport 4789")
     apply(hosts.here, policy_file)
