@@ -121,11 +121,8 @@ def test_a_protocol_that_the_kernel_tracks_without_its_ports_is_not_guessed() ->
 
 def flow(source: str, destination: str, port: int, protocol: int = 6, source_port: int = 40000) -> Entry:
     """An answered entry of a flow to a port."""
-    ends = int(IPv4Address(source)), int(IPv4Address(destination))
-    there, back = (
-        Tuple(*ends, protocol, source_port, port),
-        Tuple(*reversed(ends), protocol, port, source_port),
-    )
+    there = Tuple(int(IPv4Address(source)), int(IPv4Address(destination)), protocol, source_port, port)
+    back = Tuple(there.destination, there.source, protocol, port, source_port)
     return Entry(Family.IPV4, there, back, ANSWERED, 1)
 
 
@@ -150,7 +147,9 @@ def test_flows_that_differ_in_one_value_have_each_their_own_entry() -> None:
 
 def test_loopback_is_decided_at_output_alone() -> None:
     def matching(paths: str, more: str = "") -> Pointless:
-        return by(f"bypass:\n  - name: local\n    match: {{protocol: tcp, paths: {paths}{more}}}\n")
+        return by(
+            f"bypass:\n  - name: local\n    match: {{protocol: tcp, paths: {paths}{more}}}\n    acknowledge: a test\n"
+        )
 
     loopback, elsewhere = flow("127.0.0.1", "192.0.2.1", 9100), flow("192.0.2.1", "192.0.2.9", 9100)
     assert by(SERVICE).judge(loopback) == "metrics"
