@@ -156,7 +156,13 @@ def test_loopback_is_decided_at_output_alone() -> None:
     on_lo = matching("[out]", ", interfaces: [lo]")
     assert on_lo.judge(loopback) == "local"
     assert on_lo.judge(elsewhere) is None
-    assert matching("[in, out]", ", interfaces: [lo]").judge(elsewhere) is None
+    all_in = "  - name: in\n    match: {protocol: tcp, paths: [in]}\n    acknowledge: a test\n"
+    assert (
+        by(
+            f"bypass:\n{all_in}" + all_in.replace("name: in", "name: out").replace("[in]", "[out], interfaces: [lo]")
+        ).judge(elsewhere)
+        is None
+    )
     assert matching("[out]").judge(loopback) == "local"
     assert matching("[in]").judge(loopback) is None
 
