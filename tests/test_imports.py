@@ -27,6 +27,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "__main__": {"cli"},
     "cli": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
     "testing": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
 }
@@ -38,8 +39,10 @@ SYSTEM: Final = {
     *("signal", "socket", "subprocess", "tempfile", "termios", "time", "threading"),
 }
 FILES: Final = {"pathlib", "io", "glob"}
-# Address families and the conversion between addresses' text and bytes: functions of their arguments alone.
-PURE: Final = {f"socket.{name}" for name in ("AF_INET", "AF_INET6", "inet_ntop", "inet_pton")}
+# Address families, the conversion between addresses' text and bytes, paths as text: functions of their arguments alone.
+PURE: Final = {f"socket.{name}" for name in ("AF_INET", "AF_INET6", "inet_ntop", "inet_pton")} | {
+    "pathlib.PurePosixPath"
+}
 DYNAMIC: Final = {"importlib.import_module", "__import__", "exec", "eval"}
 
 # The doors: modules that may, with what each may and why.
@@ -50,9 +53,18 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.worker": SYSTEM | FILES,  # is the child that becomes such a tool
     "iptables.installed": SYSTEM | FILES,  # looks for them
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
-    "apply.state": SYSTEM | FILES,  # lock, snapshots
+    "apply.files": SYSTEM | FILES,  # keeps snapshots
+    "apply.lock": SYSTEM | FILES,
+    "apply.place": SYSTEM | FILES,  # tells network namespaces apart
+    "apply.clock": SYSTEM | FILES,  # clocks, and who is there
+    "apply.signals": SYSTEM,  # lets them wait
+    "apply.scratch": SYSTEM | FILES,  # makes scratch network namespaces
+    "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
+    "apply.state": FILES,  # names directories
+    "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
     "language": FILES,  # takes the names of policies and of the address files that they name
     "language.source": {"os"},  # reads them, and refuses what is no file or too large
+    "language.trust": {"os"},  # looks who else could write them
     "cli": FILES,  # takes file names
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing

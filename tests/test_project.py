@@ -113,7 +113,7 @@ def test_set_up_says_so_when_python_is_too_old(tmp_path: Path) -> None:
 
 
 def test_set_up_asks_for_the_tools_that_are_used_and_no_others() -> None:
-    tools = ["conntrack", "ethtool", "ip", "ipset", "iptables", "nft", "ping", "socat", "ss", "unshare"]
+    tools = ["conntrack", "ethtool", "ip", "ipset", "iptables", "nft", "ping", "socat", "ss", "systemctl", "unshare"]
     sources = [path for path in (ROOT / "tests").rglob("*.py") if path.parent != ROOT / "tests"]
     in_python = "\n".join(path.read_text() for path in sources)
     in_shell = "\n".join(path.read_text() for path in SCRIPTS if path.name != "install-system-packages")

@@ -1,6 +1,7 @@
 """What README.md shows is what happens: its policy, its commands, its output, its rules.
 
-The demo's output and the rules are written into it anew by `pytest --regenerate tests/test_readme.py`, for review.
+The demo's output, the status and the rules are written into it anew by `pytest --regenerate tests/test_readme.py`, for
+review.
 """
 
 import re
@@ -141,6 +142,31 @@ def test_rules_are_those_of_the_example(namespace: Namespace, pytestconfig: pyte
     if pytestconfig.getoption("--regenerate"):
         write_anew(blocks("nft")[0], listing)
     assert objects(blocks("nft")[0]) == objects(listing)
+
+
+@pytest.mark.kernel
+def test_status_tells_apart_what_was_done_as_shown(
+    namespace: Namespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
+) -> None:
+    (tmp_path / "policy.yaml").write_text(policy_shown())
+    monkeypatch.chdir(tmp_path)
+    assert run(["apply", "policy.yaml", "--netns", str(namespace.path), "--yes"]) == 0
+    namespace.load(
+        "delete element inet ctpolicy output_protocols { udp }\n"
+        "insert rule inet ctpolicy prerouting ip saddr 192.0.2.9 accept\n"
+        "table inet edge { chain early { type filter hook prerouting priority raw; "
+        "ip saddr 192.168.7.128/25 udp dport 4789 drop; }; }\n"
+    )
+    capsys.readouterr()
+    assert run(["status", "policy.yaml", "--netns", str(namespace.path)]) == 0
+    told, prompt = capsys.readouterr().out, "$ ctpolicy status policy.yaml\n"
+    if pytestconfig.getoption("--regenerate"):
+        write_anew(prompt + shown_after(prompt)[0], prompt + told)
+    assert shown_after(prompt)[0] == told
 
 
 @pytest.mark.kernel

@@ -4,10 +4,12 @@
     ├── InputError             2  the user: a policy, a packet, an argument or a dump is wrong
     │   └── PolicyError           the same, with a diagnostic for each mistake in the policy files
     ├── HostError              5  the administrator: privilege, a tool, a module, somebody else's table
+    │   ├── StateError            our own state on disk cannot be read or written
     │   ├── RefusedError          the kernel or a tool said no to a change: read the host again
     │   └── KernelCrashError      a tool or library died in mid-call: read the host again before anything else
     ├── DeadlineError          6  whoever called: try again, after reading the host again
     │   └── LockError             the same, but it was not done: another tool held the lock all the while
+    ├── StaleError             7  whoever called: what is live is not what the plan was made against: plan again
     └── ApplyError                the administrator: a commit did not do what was planned
         ├── NotAppliedError    3  the host was read again and is as it was before
         └── InconsistentError  4  it is not; the message says what to run by hand
@@ -36,6 +38,10 @@ class HostError(CtpolicyError):
     exit_status = 5
 
 
+class StateError(HostError):
+    """What ctpolicy keeps on disk cannot be read or written: no room, not permitted, damaged, or open to others."""
+
+
 class RefusedError(HostError):
     """The kernel or its tool refused a change: all of it, or, where it takes several transactions, from one on."""
 
@@ -52,6 +58,12 @@ class DeadlineError(CtpolicyError):
 
 class LockError(DeadlineError):
     """Another tool held a lock for as long as we waited. What was asked for was not done."""
+
+
+class StaleError(CtpolicyError):
+    """What is live is no longer what the plan was made against."""
+
+    exit_status = 7
 
 
 class ApplyError(CtpolicyError):

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.errors import (
     CtpolicyError,
     DeadlineError,
@@ -129,7 +129,7 @@ def calls(stage: str) -> int:
     """How many calls carry the plan out."""
     tools, host, plan = staged(stage)
     before = len(tools.changes)
-    apply_plan(plan, host)
+    commit_plan(plan, host)
     return len(tools.changes) - before
 
 
@@ -145,9 +145,9 @@ def test_each_kind_of_call_is_among_those_that_fail() -> None:
 def test_what_was_done_before_a_failure_is_put_back(stage: str, number: int, failure: str) -> None:
     tools, host, plan = staged(stage)
     before = seen(tools)
-    tools.fail_at(len(tools.changes) + number, FAILURES[failure])
+    tools.fail_at_change(len(tools.changes) + number, FAILURES[failure])
     with pytest.raises(CtpolicyError, match=r"read again and is as it was before") as told:
-        apply_plan(plan, host)
+        commit_plan(plan, host)
     assert (type(told.value), told.value.exit_status) == TOLD[failure]
     assert str(FAILURES[failure]) in str(told.value)
     assert seen(tools) == before
@@ -158,13 +158,13 @@ def test_what_was_done_before_a_failure_is_put_back(stage: str, number: int, fai
 def test_a_call_that_died_when_it_was_through(stage: str, number: int, failure: str) -> None:
     tools, host, plan = staged(stage)
     before = seen(tools)
-    tools.fail_at(len(tools.changes) + number, FAILURES[failure], done=True)
+    tools.fail_at_change(len(tools.changes) + number, FAILURES[failure], done=True)
     if number == calls(stage):
-        apply_plan(plan, host)
+        commit_plan(plan, host)
         assert host.read() == plan.desired
         return
     with pytest.raises(NotAppliedError, match="read again and is as it was before"):
-        apply_plan(plan, host)
+        commit_plan(plan, host)
     assert seen(tools) == before
 
 
@@ -173,7 +173,7 @@ def partial_calls() -> Iterator[tuple[str, int, int]]:
     for stage in STAGES:
         tools, host, plan = staged(stage)
         before = len(tools.changes)
-        apply_plan(plan, host)
+        commit_plan(plan, host)
         for number, change in enumerate(tools.changes[before:], start=1):
             if change.family is None:
                 yield from ((stage, number, lines) for lines in range(len(change.text.splitlines())))
@@ -185,7 +185,7 @@ def test_what_ipset_did_before_it_refused_a_line_is_undone(stage: str, number: i
     before = seen(tools)
     tools.stops[len(tools.changes) + number] = lines
     with pytest.raises(NotAppliedError, match="read again and is as it was before"):
-        apply_plan(plan, host)
+        commit_plan(plan, host)
     assert seen(tools) == before
 
 
@@ -196,10 +196,10 @@ def test_a_host_is_never_said_to_be_put_back_that_is_not(stage: str, number: int
     tools, host, plan = staged(stage)
     before = seen(tools)
     first = len(tools.changes) + number
-    tools.fail_at(first, FAILURES["refused"])
-    tools.fail_at(first + second, FAILURES[failure])
+    tools.fail_at_change(first, FAILURES["refused"])
+    tools.fail_at_change(first + second, FAILURES[failure])
     with pytest.raises(CtpolicyError) as told:
-        apply_plan(plan, host)
+        commit_plan(plan, host)
     assert (host.read() == plan.live) == (seen(tools) == before)
     if seen(tools) == before:
         assert type(told.value) is NotAppliedError
@@ -216,22 +216,22 @@ def test_a_put_back_that_died_is_looked_at(done: bool) -> None:
     tools, host, plan = staged("a first apply")
     before = seen(tools)
     first = len(tools.changes) + 2
-    tools.fail_at(first, FAILURES["refused"])
-    tools.fail_at(first + 1, FAILURES["crashed"], done=done)
+    tools.fail_at_change(first, FAILURES["refused"])
+    tools.fail_at_change(first + 1, FAILURES["crashed"], done=done)
     with pytest.raises(NotAppliedError if done else InconsistentError):
-        apply_plan(plan, host)
+        commit_plan(plan, host)
     assert (seen(tools) == before) is done
 
 
 @pytest.mark.parametrize(("stage", "number"), CASES)
 def test_a_host_that_cannot_be_read_again_is_inconsistent(stage: str, number: int) -> None:
     tools, host, plan = staged(stage)
-    tools.fail_at(len(tools.changes) + number, FAILURES["refused"])
+    tools.fail_at_change(len(tools.changes) + number, FAILURES["refused"])
     tools.go_blind(HostError("Nothing can be read."))
     with pytest.raises(
         InconsistentError, match=r"could not be read again: Nothing can be read\..*iptables-legacy-save"
     ):
-        apply_plan(plan, host)
+        commit_plan(plan, host)
 
 
 def test_an_ipset_of_our_name_that_cannot_be_made_again_is_told_as_gone() -> None:
@@ -239,8 +239,8 @@ def test_an_ipset_of_our_name_that_cannot_be_made_again_is_told_as_gone() -> Non
     tools, host, _ = staged("a change")
     tools.restore_sets("create ctpolicy-b4-strange hash:net,mark\n")
     plan = plan_removal(BACKEND, host.read())
-    tools.fail_at(len(tools.changes) + 3, FAILURES["crashed"], done=True)
-    apply_plan(plan, host)
+    tools.fail_at_change(len(tools.changes) + 3, FAILURES["crashed"], done=True)
+    commit_plan(plan, host)
     assert host.read() is None
 
 
@@ -250,4 +250,4 @@ def test_what_cannot_be_put_back_is_said() -> None:
     plan = plan_removal(BACKEND, host.read())
     tools.stops[len(tools.changes) + 3] = 1
     with pytest.raises(InconsistentError, match="ctpolicy-b4-aaa cannot be made again as it was"):
-        apply_plan(plan, host)
+        commit_plan(plan, host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -26,5 +26,5 @@ def apply_in(namespace: Namespace, policy: Policy) -> Plan[Table]:
     """Apply a policy; the plan that was carried out."""
     host = host_of(namespace)
     plan = plan_policy(NFTABLES, policy, host.read())
-    apply_plan(plan, host)
+    commit_plan(plan, host)
     return plan

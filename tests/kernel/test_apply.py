@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.errors import HostError
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.compile import compile_policy
@@ -133,7 +133,7 @@ def test_remove_takes_our_table_and_no_other(namespace: Namespace) -> None:
     before = namespace.ruleset()
     apply_in(namespace, policy(VXLAN))
     host = host_of(namespace)
-    apply_plan(plan_removal(NFTABLES, host.read()), host)
+    commit_plan(plan_removal(NFTABLES, host.read()), host)
     assert namespace.ruleset() == before
     assert not plan_removal(NFTABLES, host.read())
 

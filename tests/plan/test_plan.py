@@ -22,7 +22,6 @@ from ctpolicy.plan.live import Live
 from ctpolicy.plan.plan import EntryChange, Plan, plan_policy, plan_removal
 from ctpolicy.plan.report import MOST_LINES, plan_lines
 from ctpolicy.plan.side import compare_within, own_side, policy_side
-from ctpolicy.plan.status import status, status_json, status_lines
 from ctpolicy.plan.traffic import traffic_lines
 from policies import METRICS, VXLAN, policy, table
 
@@ -169,23 +168,6 @@ def test_a_plan_as_json_is_as_its_schema_says(plan: Plan[Any]) -> None:
     _validate(found, "plan-v1.schema.json")
     assert found["pending"] is bool(plan)
     assert found["transaction"] == plan.document()
-
-
-def test_status_of_a_live_policy() -> None:
-    found = status(NFTABLES, table(METRICS), plan_policy(NFTABLES, policy(METRICS), table(METRICS)))
-    assert found.in_force
-    assert found.drifted is False
-    assert [(entry.role, entry.name) for entry in found.entries] == [("bypass", "node-metrics"), ("track", "ssh")]
-    _validate(status_json(found), "status-v1.schema.json")
-    assert "no drift from the policy" in list(status_lines(found))
-
-
-def test_status_of_an_empty_host_and_of_drift() -> None:
-    assert not status(NFTABLES, None).in_force
-    _validate(status_json(status(NFTABLES, None)), "status-v1.schema.json")
-    drifted = status(NFTABLES, table(VXLAN), plan_policy(NFTABLES, policy(METRICS), table(VXLAN)))
-    assert drifted.drifted
-    assert drifted.in_force
 
 
 def test_explain_names_entry_and_rules_in_both_directions() -> None:

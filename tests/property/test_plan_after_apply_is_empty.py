@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.compile import compile_policy
@@ -26,7 +26,7 @@ ONE_NAMESPACE_FOR_ALL = [HealthCheck.function_scoped_fixture]
 def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) -> None:
     host = host_of(namespace)
     for policy in several:
-        apply_plan(plan_policy(NFTABLES, policy, host.read()), host)
+        commit_plan(plan_policy(NFTABLES, policy, host.read()), host)
         live = host.read()
         again = plan_policy(NFTABLES, policy, live)
         assert live == compile_policy(policy)
@@ -39,8 +39,8 @@ def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) 
 @given(policy=policies())
 def test_after_removal_nothing_of_ours_is_left(namespace: Namespace, policy: Policy) -> None:
     host = host_of(namespace)
-    apply_plan(plan_policy(NFTABLES, policy, host.read()), host)
-    apply_plan(plan_removal(NFTABLES, host.read()), host)
+    commit_plan(plan_policy(NFTABLES, policy, host.read()), host)
+    commit_plan(plan_removal(NFTABLES, host.read()), host)
     assert host.read() is None
     assert namespace.ruleset() == ""
     assert not plan_removal(NFTABLES, None)

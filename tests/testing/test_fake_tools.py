@@ -22,7 +22,7 @@ def test_the_fake_is_one_of_the_tools() -> None:
 @pytest.mark.parametrize("done", [False, True])
 def test_a_change_fails_where_it_is_told_to(done: bool) -> None:
     tools = FakeTools()
-    tools.fail_at(2, KernelCrashError("It died."), done=done)
+    tools.fail_at_change(2, KernelCrashError("It died."), done=done)
     tools.restore(Variant.NFT, Family.IPV4, FIRST)
     with pytest.raises(KernelCrashError):
         tools.restore(Variant.NFT, Family.IPV6, SECOND)

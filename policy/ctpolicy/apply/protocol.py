@@ -1,93 +1,188 @@
-"""The protocol of apply. Confirmation, snapshots and locks will stand around it; this is the part that writes.
+"""The protocol of apply: lock, read, plan, try out, snapshot, commit, read back, verify; put back what went wrong.
 
-A change may take several transactions, and any of them can fail in any way. So whatever a failure says of itself, the
-host is read again before anything is said of it; and what was done before the failure is undone, and that looked at.
+Every change of a host goes this way, whatever command makes it.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
-from ctpolicy.errors import (
-    CtpolicyError,
-    HostError,
-    InconsistentError,
-    KernelCrashError,
-    LockError,
-    NotAppliedError,
-    RefusedError,
-)
-from ctpolicy.netfilter.backend import Host
+from ctpolicy.apply.commit import commit_plan
+from ctpolicy.apply.lock import LOCK_WAIT
+from ctpolicy.apply.record import Change, Outcome
+from ctpolicy.apply.signals import held
+from ctpolicy.apply.snapshot import Snapshot
+from ctpolicy.apply.state import State
+from ctpolicy.apply.unfinished import settle
+from ctpolicy.errors import CtpolicyError, HostError, InconsistentError, RefusedError, StaleError, StateError
+from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
 
-_AS_BEFORE: Final = "The host was read again and is as it was before."
+SAMPLE: Final = 8
+"""Elements of each set that are tried out: whether the kernel takes a set does not depend on how many it holds."""
 
 
-def apply_plan(plan: Plan[Own], host: Host[Own]) -> None:
-    """Make what is live the desired, and look whether it is. A plan with nothing to do writes nothing.
+@dataclass(frozen=True, slots=True)
+class Doors(Generic[Own]):
+    """The host, and what else of the running system a change needs. Tests put fakes there.
+
+    Args:
+        host: what is changed.
+        state: what is remembered of it.
+        try_out: loads something into a scratch namespace; whether one was to be had.
+        start_timer: starts the process that takes a change back, if nobody confirms it.
+    """
+
+    host: Host[Own]
+    state: State
+    try_out: Callable[[Own], bool]
+    start_timer: Callable[[Change], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Generic[Own]):
+    """What is wanted.
+
+    Args:
+        command: that wants it, for the record.
+        show: shows a plan; whether to go on with it.
+        asks: whether that takes a person, for whom nobody else should have to wait.
+        confirm_within: seconds; None for a change that needs no confirmation.
+        lock_wait: seconds to wait for another ctpolicy.
+        tells: takes a sentence for the user.
+    """
+
+    command: str
+    show: Callable[[Plan[Own]], bool]
+    asks: bool = False
+    confirm_within: float | None = None
+    lock_wait: float = LOCK_WAIT
+    tells: Callable[[str], None] = lambda _: None
+
+
+def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -> Plan[Own] | None:
+    """Read a host, plan, and carry the plan out; the plan, or None if it is not wanted.
+
+    Args:
+        make: reads the host and plans.
+        order: what is wanted.
+        doors: to the host.
 
     Raises:
-        HostError: this host cannot (privilege, tool, module); it was looked at and is as it was before.
-        LockError: another held a lock all the while; likewise.
+        LockError: somebody else changes this host, or a change awaits confirmation. Nothing was changed.
+        StaleError: the host is not as it was when the plan was shown. Nothing was changed.
+        StateError: no snapshot can be kept. Nothing was changed.
+        HostError: this host cannot; it is as it was before.
         NotAppliedError: it failed otherwise; likewise.
-        InconsistentError: it failed, and the host is not as it was, or could not be looked at.
+        InconsistentError: it failed, and the host is not as it was; or it was done, and cannot be remembered.
     """
-    if not plan:
-        return
-    failure = _change(host, plan.live, plan.desired)
-    after = _look(plan, host, failure)
-    if after == plan.desired:
-        return
-    if after != plan.live:
-        _put_back(plan, after, host, failure)
-    raise _as_before(failure)
+    shown = make() if order.asks else None
+    if shown is not None and not order.show(shown):
+        return None
+    with doors.state.locked(order.lock_wait):
+        unfinished = settle(doors.state)
+        plan = make()
+        if shown is None and not order.show(plan):
+            return None
+        _refuse_moved(shown, plan)
+        interrupted = [change for change in unfinished if change.backend == plan.backend.name]
+        after = snapshot_of(plan.backend, plan.desired)
+        with held() as came:
+            if plan:
+                _tell_what_is_lost(plan, order)
+                _try_out(plan, order, doors)
+                before = _before(doors.state, plan, interrupted)
+                change = doors.state.begin(order.command, plan.policy, before, after, order.confirm_within)
+                carry_out(change, plan, doors)
+            else:
+                doors.state.confirm_as_it_is(after)
+            for one in interrupted:
+                doors.state.end(one, Outcome.RECOVERED, "It was interrupted; another change came after it.")
+    for name in came:
+        order.tells(f"{name} came in the midst of the change, which was completed and verified first.")
+    return plan
 
 
-def _change(host: Host[Own], live: Own | None, desired: Own | None) -> CtpolicyError | None:
-    """Run the transactions; the failure, after which only looking tells what the host is like now."""
+def carry_out(change: Change, plan: Plan[Own], doors: Doors[Own]) -> None:
+    """Make a change that is remembered, and remember what came of it; raises as apply() does. The lock is held."""
     try:
-        host.change(live, desired)
-    except CtpolicyError as failure:
-        return failure
-    except KeyboardInterrupt:  # the tool had it too, and ended in the midst of its work or behind it
-        return CtpolicyError("Interrupted.")
-    return None
-
-
-def _look(plan: Plan[Own], host: Host[Own], failure: CtpolicyError | None) -> Own | None:
+        if change.confirm_by is not None:
+            doors.start_timer(change)
+        commit_plan(plan, doors.host)
+    except CtpolicyError as error:
+        outcome = Outcome.INCONSISTENT if isinstance(error, InconsistentError) else Outcome.PUT_BACK
+        _remember_failure(doors.state, change, outcome, error)
+        raise
     try:
-        return host.read()
-    except (CtpolicyError, KeyboardInterrupt) as error:
-        reason = str(error) or "Interrupted."
+        doors.state.end(change, Outcome.DONE if change.confirm_by is None else Outcome.PENDING)
+    except StateError as error:
         raise InconsistentError(
-            f"{_why(failure)} The host could not be read again: {reason} {plan.backend.by_hand}"
+            f"The change was made and verified, but that could not be written down: {error} Until it is, a reboot "
+            "brings back what was confirmed before. Mend that, then run the same command again."
         ) from error
 
 
-def _put_back(plan: Plan[Own], after: Own | None, host: Host[Own], failure: CtpolicyError | None) -> None:
-    """Make what is live what it was, and look whether it is; raise InconsistentError if it is not."""
-    second = _change(host, after, plan.live)
-    if _look(plan, host, second or failure) != plan.live:
-        reason = f" Putting it back failed too: {second}" if second else ""
-        raise InconsistentError(f"{_why(failure)} The host is not as it was before.{reason} {plan.backend.by_hand}")
+def snapshot_of(backend: Backend[Own], own: Own | None) -> Snapshot:
+    """What a backend has, for keeping."""
+    return Snapshot(backend.name, None if own is None else backend.written(own))
 
 
-def _as_before(failure: CtpolicyError | None) -> CtpolicyError:
-    """The error to tell once the host is known to be as it was.
-
-    What this host lacks, and a lock that another has, are told as such, for they tell callers what to do: get it, or
-    try again.
-    """
-    told = f"{_why(failure)} {_AS_BEFORE}"
-    match failure:
-        case LockError():
-            return LockError(told)
-        case HostError() if not isinstance(failure, RefusedError | KernelCrashError):
-            return HostError(told)
-    return NotAppliedError(told)
+def own_of(backend: Backend[Own], snapshot: Snapshot) -> Own | None:
+    """What was kept."""
+    return None if snapshot.own is None else backend.read_written(snapshot.own)
 
 
-def _why(failure: CtpolicyError | None) -> str:
-    return str(failure) if failure else "The kernel took the change, but what it lists is not what was sent."
+def to_go_back_to(backend: Backend[Own], snapshot: Snapshot) -> Own | None:
+    """The same, but for what nobody can make again, so that going back does not fail over it."""
+    own = own_of(backend, snapshot)
+    return None if own is None else backend.restorable(own)
+
+
+def _refuse_moved(shown: Plan[Own] | None, plan: Plan[Own]) -> None:
+    if shown is not None and (shown.live, shown.desired) != (plan.live, plan.desired):
+        raise StaleError(
+            "The host or the policy changed after the plan was shown; nothing was done. Look at the new plan first: "
+            "run this again."
+        )
+
+
+def _tell_what_is_lost(plan: Plan[Own], order: Order[Own]) -> None:
+    for lost in () if plan.live is None else plan.backend.lost(plan.live):
+        order.tells(f"Somebody else put this there, and no rollback can bring it back: {lost}.")
+
+
+def _try_out(plan: Plan[Own], order: Order[Own], doors: Doors[Own]) -> None:
+    """See whether this kernel takes what is to come, without touching the host."""
+    if plan.desired is None:
+        return
+    try:
+        tried = doors.try_out(plan.backend.sample(plan.desired, SAMPLE))
+    except RefusedError as error:
+        raise HostError(
+            f"This kernel does not take the rules; they were tried in a scratch namespace, and nothing was changed. "
+            f"{error}"
+        ) from error
+    if not tried:
+        order.tells("Not tried out first: no scratch network namespace is to be had here (CAP_SYS_ADMIN).")
+
+
+def _before(state: State, plan: Plan[Own], interrupted: list[Change]) -> Snapshot:
+    """What to go back to: what is live, but not if that is what interrupted changes have left half done."""
+    live = snapshot_of(plan.backend, plan.live)
+    try:
+        ends = [end for change in interrupted for end in (state.before(change), state.after(change))]
+        is_whole = plan.live in [own_of(plan.backend, end) for end in ends]
+    except CtpolicyError:
+        return live  # what was before is damaged, so there is nothing better
+    return live if is_whole or not ends else ends[0]
+
+
+def _remember_failure(state: State, change: Change, outcome: Outcome, failure: CtpolicyError) -> None:
+    try:
+        state.end(change, outcome, str(failure))
+    except StateError as error:
+        failure.args = (f"{failure} That could not be written down either: {error}",)

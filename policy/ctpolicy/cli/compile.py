@@ -16,6 +16,7 @@ from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.files import OURS, files
 from ctpolicy.iptables.openshift import SPELLING, compile_openshift
 from ctpolicy.iptables.ruleset import RawTables
+from ctpolicy.language.diagnostics import harmless
 from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.compile import compile_policy
@@ -101,4 +102,4 @@ def _print_files(texts: dict[str, str], form: str | None, output: Path | None) -
             (output / name).write_text(content)
     except OSError as error:
         raise HostError(f"{error.filename} cannot be written: {error.strerror}.") from error
-    click.echo(f"Wrote {', '.join(texts)}. Load them with `sh {output / 'load'}`.")
+    click.echo(harmless(f"Wrote {', '.join(texts)}. Load them with `sh {output / 'load'}`."))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from ctpolicy.apply import timer
+from ctpolicy.apply.place import is_the_hosts, place_of
+from ctpolicy.apply.protocol import Doors
+from ctpolicy.apply.record import Change
+from ctpolicy.apply.scratch import scratch_namespace
+from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
+from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.host import IptablesHost, read_raw_tables
@@ -17,6 +24,8 @@ from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.native import check_printable
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
+from ctpolicy.language.policy import Policy
+from ctpolicy.language.trust import whoever_asked
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
@@ -25,7 +34,7 @@ from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.plan.dump import read_dump
 from ctpolicy.plan.live import Live
-from ctpolicy.plan.plan import Plan, plan_compiled, plan_removal
+from ctpolicy.plan.plan import Plan, plan_compiled, plan_return
 
 BACKENDS: Final = ("nftables", *(f"iptables-{variant.value}" for variant in Variant))
 """The names that `--backend` takes."""
@@ -40,12 +49,41 @@ def backend_named(name: str | None, with_sets: bool = True) -> Backend[Any]:
     return next(one for variant in Variant if (one := IptablesBackend(variant, with_sets)).name == name)
 
 
-def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
-    """The running host, or a network namespace given by name or path."""
-    namespace = namespace_path(netns) if netns else None
+def state_of(netns: str | None, root: Path | None) -> State:
+    """What is remembered of the host, or of a network namespace; in another directory than usual if one is given."""
+    return State(place_of(namespace_path(netns) if netns else None, root))
+
+
+def doors_of(backend: Backend[Any], netns: str | None, root: Path | None) -> Doors[Any]:
+    """What a change of the host needs."""
+    state = state_of(netns, root)
+
+    def try_out(own: Any) -> bool:
+        with scratch_namespace() as scratch:
+            if scratch is not None:
+                _host_at(backend, scratch).change(None, own)
+            return scratch is not None
+
+    def start_timer(change: Change) -> None:
+        where = ["--netns", str(namespace_path(netns))] if netns else []
+        other = ["--state", str(root.absolute())] if root else []
+        arguments = ["await-confirmation", str(change.number), "--backend", backend.name, *where, *other]
+        # systemd runs its units in the host's own namespace.
+        may_be_unit = netns is not None or is_the_hosts()
+        timer.start(arguments, state.directory_of(change), f"ctpolicy-confirm-{change.number}", may_be_unit)
+
+    return Doors(_host_at(backend, namespace_path(netns) if netns else None), state, try_out, start_timer)
+
+
+def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def conntrack_of(netns: str | None) -> Conntrack:
+    """The conntrack table of the running host, or of a network namespace given by name or path."""
+    return Conntrack(namespace_path(netns) if netns else None)
 
 
 def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES) -> Live:
@@ -104,23 +142,56 @@ class _HostReader:
             return {}
 
 
+def fitting(backend: Backend[Any], live: Live) -> Backend[Any]:
+    """The backend as far as the host has what it needs: without ipsets where there are none."""
+    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
+        return replace(backend, with_sets=False)
+    return backend
+
+
 def plan_files(
-    policies: Sequence[Path], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+    policies: Sequence[Path],
+    netns: str | None,
+    dump: Path | None = None,
+    backend: Backend[Any] = NFTABLES,
+    only_to_look: bool = False,
 ) -> Plan[Any]:
-    """Plan to make policies live. The kernel lists a large table for as long as its policy is read and compiled.
+    """Plan to make the policies in files live; raises as plan_loaded does.
+
+    Args:
+        policies: their files. Those that others could have written are refused, because what is planned gets done.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
+        only_to_look: take anybody's files, because nothing will be done.
+    """
+    writers = None if only_to_look else whoever_asked()
+    return plan_loaded(partial(load_files, policies, writers), netns, dump, backend)
+
+
+def plan_loaded(
+    load: Callable[[], Policy], netns: str | None, dump: Path | None = None, backend: Backend[Any] = NFTABLES
+) -> Plan[Any]:
+    """Plan to make a policy live. The kernel lists a large table for as long as its policy is read and compiled.
+
+    Args:
+        load: reads the policy.
+        netns: the network namespace; None for this host's.
+        dump: a saved listing to plan against instead.
+        backend: what is to keep the rules.
 
     Raises:
-        PolicyError: the policies have mistakes.
+        PolicyError: the policy has mistakes.
         InputError: both a namespace and a dump were given, or one of them is not there.
         HostError: what is live cannot be read, or is somebody else's.
     """
     with ThreadPoolExecutor(max_workers=1) as other:
         reading = other.submit(read_live, netns, dump, backend)
-        policy = load_files(policies)
+        policy = load()
         desired = backend.compile(policy)
         live = reading.result()
-    if isinstance(backend, IptablesBackend) and backend.with_sets and not live.has_ipset:
-        backend = replace(backend, with_sets=False)
+    if fitting(backend, live) != backend:
+        backend = fitting(backend, live)
         desired = backend.compile(policy)
     own = live.own(backend)
     plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))
@@ -129,8 +200,8 @@ def plan_files(
     return replace(plan, notes=(*live.notes(), *faults))
 
 
-def plan_to_remove(netns: str | None, backend: Backend[Any] = NFTABLES) -> Plan[Any]:
-    """Plan to remove everything that a backend has put there."""
+def plan_to_return(netns: str | None, backend: Backend[Any], desired: Any) -> Plan[Any]:
+    """Plan to make live again what a backend once had there; None for nothing, which removes what is there."""
     live = read_live(netns, backend=backend)
-    plan = plan_removal(backend, live.own(backend), partial(live.foreign, backend))
+    plan = plan_return(backend, live.own(backend), desired, partial(live.foreign, backend))
     return replace(plan, notes=tuple(live.notes()))

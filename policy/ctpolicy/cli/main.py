@@ -6,18 +6,23 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import StringIO
 from keyword import iskeyword
 from typing import Final
 
 import click
 
 from ctpolicy import __version__
+from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "remove", "status", "explain", "diff", "import", "migrate",
-    "schema",
+    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "drain", "remove", "status",
+    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
+
+STARTED_BY_US: Final = ("await-confirmation",)
+"""Commands that ctpolicy runs itself, which no list shows."""
 
 BUG: Final = 1
 BAD_INPUT: Final = 2
@@ -33,9 +38,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, from the module of its name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS + STARTED_BY_US:
             return None
-        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = import_module(f"ctpolicy.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
@@ -58,7 +63,8 @@ def cli(debug: bool) -> None:
 
     \b
     Exit statuses: 0 done or nothing to do, 1 a bug, 2 bad input, 3 apply failed and the host was put back,
-    4 host left inconsistent, 5 the host cannot, 6 deadline, 8 something was found, 10 changes pending
+    4 host left inconsistent, 5 the host cannot, 6 lock or deadline, 7 live state is not the plan's,
+    8 something was found, 10 changes pending
     (with --detailed-exitcode).
     """
 
@@ -75,12 +81,14 @@ def run(arguments: list[str]) -> int:
     try:
         status = cli.main(arguments, "ctpolicy", standalone_mode=False, color=_color())
     except CtpolicyError as error:
-        click.echo(str(error), err=True)
+        print_error(str(error))
         return error.exit_status
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        print_error(told.getvalue())
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -90,7 +98,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        click.echo(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.", err=True)
+        print_error(f"This is a bug of ctpolicy: {error!r}. Run it with `ctpolicy --debug` for the place.")
         return BUG
     return status if isinstance(status, int) else 0
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ctpolicy.apply.protocol import apply_plan
-from ctpolicy.cli.host import BACKENDS, backend_named, host_of, plan_files, plan_to_remove, read_live
-from ctpolicy.cli.options import netns, no_ipset, policies, yes
-from ctpolicy.cli.output import may_go_on, print_lines
+from ctpolicy.apply.migration import migrate
+from ctpolicy.apply.protocol import Order, apply
+from ctpolicy.cli.host import BACKENDS, backend_named, doors_of, plan_files, plan_to_return, read_live
+from ctpolicy.cli.options import lock_wait, netns, no_ipset, policies, state, yes
+from ctpolicy.cli.output import asks, may_go_on, print_lines, tell
 from ctpolicy.errors import InputError
+from ctpolicy.plan.plan import Plan
 from ctpolicy.plan.report import plan_lines
 
 
@@ -21,7 +24,18 @@ from ctpolicy.plan.report import plan_lines
 @netns
 @no_ipset
 @yes
-def command(policies: tuple[Path, ...], source: str, target: str, netns: str | None, no_ipset: bool, yes: bool) -> None:
+@lock_wait
+@state
+def command(
+    policies: tuple[Path, ...],
+    source: str,
+    target: str,
+    netns: str | None,
+    no_ipset: bool,
+    yes: bool,
+    lock_wait: float,
+    state: Path | None,
+) -> None:
     """Move a host from one backend to another.
 
     The new rules are applied and verified before the old ones go, so that no packet is tracked in between. If the new
@@ -35,15 +49,26 @@ def command(policies: tuple[Path, ...], source: str, target: str, netns: str | N
     old, new = backend_named(source), backend_named(target, not no_ipset)
     if read_live(netns, backend=old).own(old) is None:
         raise InputError(f"There is nothing of ctpolicy's in {source} to move. To begin, use `ctpolicy apply`.")
-    arrival = plan_files(policies, netns, backend=new)
-    click.echo(f"First: {target}")
-    print_lines(plan_lines(arrival))
-    if not may_go_on(f"Apply this, and then remove what is in {source}?", yes):
+
+    def show_arrival(plan: Plan[Any]) -> bool:
+        click.echo(f"First: {target}")
+        print_lines(plan_lines(plan))
+        return may_go_on(f"Apply this, and then remove what is in {source}?", yes)
+
+    def show_departure(plan: Plan[Any]) -> bool:
+        click.echo(f"\nThen: {source}")
+        print_lines(plan_lines(plan))
+        return True
+
+    arriving = Order("migrate", show_arrival, asks(yes), lock_wait=lock_wait, tells=tell)
+    departing = Order("migrate", show_departure, lock_wait=lock_wait, tells=tell)
+    moved = migrate(
+        lambda: apply(lambda: plan_files(policies, netns, backend=new), arriving, doors_of(new, netns, state)),
+        lambda: apply(lambda: plan_to_return(netns, old, None), departing, doors_of(old, netns, state)),
+        old,
+        new,
+    )
+    if not moved:
         click.echo("Nothing was changed.")
         return
-    apply_plan(arrival, host_of(arrival.backend, netns))
-    departure = plan_to_remove(netns, old)
-    click.echo(f"\nThen: {source}")
-    print_lines(plan_lines(departure))
-    apply_plan(departure, host_of(old, netns))
     click.echo(f"Moved: the host was read again. {target} is as planned; nothing of ctpolicy's is left in {source}.")

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from ctpolicy.apply.lock import LOCK_WAIT
 from ctpolicy.errors import InputError
 
 POLICY_PATH: Final = click.Path(path_type=Path)
@@ -32,18 +33,36 @@ no_ipset = click.option("--no-ipset", is_flag=True, help="With iptables: no ipse
 detailed_exitcode = click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 10, not 0, if changes are pending."
 )
+state = click.option(
+    "--state",
+    metavar="DIR",
+    envvar="CTPOLICY_STATE",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep snapshots and locks here, not in /var/lib/ctpolicy and /run/ctpolicy (or say so in CTPOLICY_STATE).",
+)
+lock_wait = click.option(
+    "--lock-wait", metavar="SECONDS", type=click.FloatRange(0), default=LOCK_WAIT, show_default=True,
+    help="How long to wait for another ctpolicy.",
+)  # fmt: skip
 
 CHANGES_PENDING: Final = 10
+
+
+LARGEST_LISTING: Final = 1 << 28
+"""Bytes of a saved listing; of 100,000 elements in sets it is 10 MB."""
 
 
 def read_file(path: Path) -> str:
     """The text of a saved listing.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, is too large, or is no text.
     """
     try:
-        with click.open_file(str(path), encoding="utf-8") as stream:
-            return str(stream.read())
+        with click.open_file(str(path), "rb") as stream:
+            content = stream.read(LARGEST_LISTING + 1)
+        if len(content) > LARGEST_LISTING:
+            raise InputError(f"{path} is larger than {LARGEST_LISTING >> 20} MiB, which no listing is.")
+        return str(content.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error

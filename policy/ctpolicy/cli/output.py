@@ -22,11 +22,33 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo(click.style(harmless(line), fg=color) if color else harmless(line))
 
 
+def print_error(text: str) -> None:
+    """Print lines on standard error."""
+    for line in text.removesuffix("\n").split("\n"):
+        click.echo(harmless(line), err=True)
+
+
 def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, indent=2))
+    """Print one JSON value. It is ASCII, and of that only DEL is none of its own escapes."""
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
-def may_go_on(question: str, yes: bool) -> bool:
-    """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes."""
-    return yes or not sys.stdin.isatty() or click.confirm(question)
+def tell(sentence: str) -> None:
+    """Print a sentence about what goes on."""
+    click.echo(harmless(sentence))
+
+
+def asks(yes: bool) -> bool:
+    """Whether there is somebody to ask, and to be asked."""
+    return not yes and sys.stdin.isatty()
+
+
+def may_go_on(question: str, yes: bool, to_errors: bool = False) -> bool:
+    """Whether the user agrees; without a terminal there is nobody to ask, so that is a yes.
+
+    Args:
+        question: what is asked.
+        yes: whether the user has said so already.
+        to_errors: whether to ask on standard error, because a program reads standard output.
+    """
+    return not asks(yes) or click.confirm(question, err=to_errors)

@@ -18,6 +18,8 @@ from ctpolicy.cli.options import (
     policies,
 )
 from ctpolicy.cli.output import print_json, print_lines
+from ctpolicy.cli.saved import plan_afresh, plan_and_save, refuse_stale, saved_plan_in
+from ctpolicy.errors import InputError
 from ctpolicy.plan.as_json import plan_json
 from ctpolicy.plan.report import plan_lines
 
@@ -28,6 +30,12 @@ from ctpolicy.plan.report import plan_lines
 @live_dump
 @backend
 @no_ipset
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Save the plan there as well, for `ctpolicy apply FILE`.",
+)
 @as_json
 @detailed_exitcode
 def command(
@@ -36,6 +44,7 @@ def command(
     live: Path | None,
     backend: str | None,
     no_ipset: bool,
+    out: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
@@ -44,13 +53,27 @@ def command(
     First what changes for traffic, by entry and with a packet that shows it, then the rules. With --live it needs no
     privilege and touches no host.
 
+    With --out the plan is saved, to be reviewed and then applied as it is: `ctpolicy apply FILE` refuses to if anything
+    has moved since. `ctpolicy plan FILE` shows it again, and what has moved, if it has (exit status 7).
+
     \b
       sudo ctpolicy plan examples/openshift-worker.yaml
       ssh worker nft -j list ruleset | ctpolicy plan --live - examples/openshift-worker.yaml
+      sudo ctpolicy plan --out change.json examples/openshift-worker.yaml && sudo ctpolicy apply change.json
     """
-    plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset))
+    saved = saved_plan_in(policies, backend, no_ipset)
+    if saved and out:
+        raise InputError(f"{policies[0]} is a saved plan already: with --out, give the policies.")
+    if saved:
+        plan = plan_afresh(saved, netns, live)
+    elif out:
+        plan = plan_and_save(policies, netns, live, backend, no_ipset, out)
+    else:
+        plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
     if as_json:
         print_json(plan_json(plan))
     else:
         print_lines(plan_lines(plan))
+    if saved:
+        refuse_stale(saved, plan)
     return CHANGES_PENDING if plan and detailed_exitcode else 0

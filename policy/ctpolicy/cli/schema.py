@@ -11,9 +11,10 @@ from ctpolicy.language.schema import SCHEMAS, shipped_schema
 @click.command("schema")
 @click.argument("name", metavar="[NAME]", type=click.Choice(SCHEMAS), default="policy")
 def command(name: str) -> None:
-    """Print a JSON Schema: that of policies, or of what a command prints with --json.
+    """Print a JSON Schema: that of policies, or of what a command prints with --json or writes.
 
-    NAME is policy (the default), plan, diff, explain, status, lint, or diagnostics, which is what validate prints.
+    NAME is policy (the default), plan, diff, explain, status, history, drain, lint, or diagnostics, which is what
+    validate prints.
 
     \b
       ctpolicy schema > policy-v1.schema.json

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ctpolicy.iptables import written
 from ctpolicy.iptables.change import difference
 from ctpolicy.iptables.compile import compile_policy
+from ctpolicy.iptables.drift import drifts
 from ctpolicy.iptables.evaluate import Tracer
 from ctpolicy.iptables.faults import faults
 from ctpolicy.iptables.objects import TOOLS, changed_objects
 from ctpolicy.iptables.own import SOMEBODY_ELSE
 from ctpolicy.iptables.render import rule_text
 from ctpolicy.iptables.ruleset import RawTable, RawTables, Variant
+from ctpolicy.iptables.sample import sample
 from ctpolicy.iptables.space import raw_treatment
 from ctpolicy.iptables.transaction import steps
 from ctpolicy.iptables.ways import entry_marks, role_of
 from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.backend import Counted, EntryKey, Json, Names, ObjectChange, Step, Way
+from ctpolicy.netfilter.drift import Drift
 from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.packet import Packet
 
@@ -110,6 +114,10 @@ class IptablesBackend:
         """What is wrong with what is live."""
         return faults(own, self.variant)
 
+    def drifts(self, live: RawTables | None, desired: RawTables | None) -> Iterator[Drift]:
+        """What was done to our chains, jumps and ipsets."""
+        return drifts(live, desired, self.variant)
+
     def way(self, own: RawTables | None, packet: Packet) -> Way:
         """One packet's way through our chains."""
         trace = Tracer(_without_others(own or RawTables())).trace(packet)
@@ -117,6 +125,26 @@ class IptablesBackend:
         deciding = next((step.rule for step in trace.steps if role_of(step.rule)), None)
         entry = (role_of(deciding) or "", deciding.comment or "") if deciding else None
         return Way(trace.untracked, tuple(found), entry)
+
+    def written(self, own: RawTables) -> str:
+        """Our part as the tools save it."""
+        return written.written(own, self.variant)
+
+    def read_written(self, text: str) -> RawTables:
+        """The inverse."""
+        return written.read_written(text, self.variant)
+
+    def lost(self, own: RawTables) -> Iterator[str]:
+        """The ipsets that could not be made again."""
+        return written.lost(own)
+
+    def restorable(self, own: RawTables) -> RawTables:
+        """All of it: a change never takes away what it could not make again, but refuses (change.py)."""
+        return own
+
+    def sample(self, own: RawTables, most: int) -> RawTables:
+        """Our part with few elements in its ipsets."""
+        return sample(own, most)
 
 
 def _tool(tool: str | None, variant: Variant) -> str:

@@ -51,10 +51,11 @@ def create_line(one: IpSet) -> str:
     if one.type == "bitmap:port":
         words += ["range", ports_text(PORT_RANGE, "-")]
     elif one.type == "bitmap:ip":
-        ends = (one.values.intervals[0][0], one.values.intervals[-1][1])
+        # An empty one, which somebody else has made, shows no bounds here; any that it may have are as good.
+        ends = (one.values.intervals[0][0], one.values.intervals[-1][1]) if one.values.intervals else (0, PORT_RANGE[1])
         words += ["range", "-".join(address_text(end, Family.IPV4) for end in ends)]
     else:
-        words += ["family", _FAMILY_WORDS[one.family or Family.IPV4]]
+        words += ["family", _FAMILY_WORDS[one.family]] if one.family else []
         words += ["maxelem", str(one.most)] if one.most else []
     return " ".join(words)
 

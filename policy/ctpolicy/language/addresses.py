@@ -12,7 +12,7 @@ from typing import Final
 from ctpolicy.language.diagnostics import Diagnostic, Place
 from ctpolicy.language.mistakes import ValueMistake
 from ctpolicy.language.policy import Addresses
-from ctpolicy.language.source import read_list
+from ctpolicy.language.source import ListReader, read_list
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 
@@ -49,7 +49,7 @@ def addresses_of(found: Iterable[tuple[Family, Interval]]) -> Addresses:
     return Addresses(IntervalSet.of(ipv4), IntervalSet.of(ipv6))
 
 
-def load_list(path: Path, within: Path) -> tuple[Addresses, list[Diagnostic]]:
+def load_list(path: Path, within: Path, reader: ListReader = read_list) -> tuple[Addresses, list[Diagnostic]]:
     """The addresses in a file, one a line, `#` begins a comment; and what is wrong with it, at its own lines.
 
     Raises:
@@ -58,7 +58,7 @@ def load_list(path: Path, within: Path) -> tuple[Addresses, list[Diagnostic]]:
     found: list[tuple[Family, Interval]] = []
     mistakes: list[Diagnostic] = []
     more = 0
-    for number, line in enumerate(read_list(path, within).split("\n"), 1):
+    for number, line in enumerate(reader(path, within).split("\n"), 1):
         text = line.partition("#")[0].strip()
         if not text:
             continue

@@ -139,7 +139,7 @@ def _from_file(key: Scalar, value: Mapping, mistakes: Mistakes) -> Group:
         return Group(key, None)
     path = directory / file.value
     try:
-        addresses, wrong = load_list(path, directory)
+        addresses, wrong = load_list(path, directory, file.source.read_list)
     except UnreadableError as error:
         _tell_unreadable(error, file, mistakes)
         return Group(key, None)
@@ -154,7 +154,7 @@ def _tell_unreadable(error: UnreadableError, file: Scalar, mistakes: Mistakes) -
     if error.diagnostic.line:
         mistakes.add(error.diagnostic)
     else:
-        expected = "a file in the policy's directory or below it, relative to it"
+        expected = error.diagnostic.expected or "a file in the policy's directory or below it, relative to it"
         mistakes.tell(file, f"`{file.value}` {error.diagnostic.message}", expected)
 
 

@@ -10,6 +10,8 @@ reading before meaning, meaning before the schema.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ctpolicy.language.diagnostics import Diagnostic, Place, PolicyError
@@ -19,23 +21,74 @@ from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.language.ports import merged
 from ctpolicy.language.reading import read
 from ctpolicy.language.schema import check_shape
-from ctpolicy.language.source import Source, UnreadableError, read_policy
+from ctpolicy.language.source import (
+    KeptLists,
+    ListReader,
+    Source,
+    UnreadableError,
+    given_lists,
+    read_list,
+    read_policy,
+)
+from ctpolicy.language.trust import Writers
 
 
-def load_files(paths: Sequence[Path]) -> Policy:
+def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
     """The union of the policies in files.
+
+    Args:
+        paths: of the files.
+        writers: who alone may be able to write them and the lists that they name, because something is to be done as
+            they say; None to take anybody's, to look at them.
 
     Raises:
         PolicyError: with every mistake of every file.
     """
     mistakes = Mistakes()
+    return _load(_sources(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """All that a policy was read from, so that it can be read again where the files are not, or not as they were.
+
+    Args:
+        policies: the path, as it was given, and text of each policy file.
+        lists: the path and text of each address list that they name, by path.
+    """
+
+    policies: tuple[tuple[str, str], ...]
+    lists: tuple[tuple[str, str], ...]
+
+
+def load_and_keep(paths: Sequence[Path], writers: Writers | None = None) -> tuple[Policy, Texts]:
+    """The union of the policies in files, and what was read of them; arguments and errors as of load_files."""
+    mistakes, lists = Mistakes(), KeptLists(writers)
+    sources = _sources(paths, lists, mistakes, writers)
+    policy = _load(sources, mistakes)
+    kept = tuple((source.name, source.text) for source in sources)
+    return policy, Texts(kept, tuple(sorted(lists.texts.items())))
+
+
+def load_kept(texts: Texts) -> Policy:
+    """The same policy from what was kept; no file is read.
+
+    Raises:
+        PolicyError: with every mistake of every text.
+    """
+    lists = given_lists(dict(texts.lists))
+    return load_sources([Source(name, text, Path(name).parent, lists) for name, text in texts.policies])
+
+
+def _sources(paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None) -> list[Source]:
+    """Those that can be read."""
     sources = []
     for path in paths:
         try:
-            sources.append(read_policy(path))
+            sources.append(read_policy(path, lists, writers))
         except UnreadableError as error:
             mistakes.add(error.diagnostic)
-    return _load(sources, mistakes)
+    return sources
 
 
 def load_text(text: str | bytes, name: str = "policy.yaml", directory: Path | None = None) -> Policy:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-SCHEMAS: Final = ("policy", "plan", "diff", "explain", "status", "diagnostics", "lint")
-"""What is shipped: the schema of policies, and those of what commands print with `--json`."""
+SCHEMAS: Final = (
+    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
+)
+"""What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
 
 def policy_schema() -> Schema:
@@ -35,6 +37,17 @@ def shipped_schema(name: str) -> Schema:
     """A JSON Schema (2020-12) by its name, one of SCHEMAS."""
     schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", f"{name}-v1.schema.json").read_text("utf-8"))
     return schema
+
+
+def misfit(document: Any, name: str) -> str | None:
+    """Where and how a JSON document is not as a shipped schema says, in words; None if it is."""
+    from jsonschema import Draft202012Validator  # late, as below
+
+    error = next(iter(Draft202012Validator(shipped_schema(name)).iter_errors(document)), None)
+    if error is None:
+        return None
+    place = error.json_path.removeprefix("$").lstrip(".")[:80] or "the whole"
+    return f"{place} does not fit the schema ({error.validator}: {json.dumps(error.validator_value)[:80]})"
 
 
 def check_shape(tree: Mapping, mistakes: Mistakes) -> None:

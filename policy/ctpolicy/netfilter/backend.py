@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, Protocol, TypeVar
 
 from ctpolicy.language.policy import Policy
+from ctpolicy.netfilter.drift import Drift
 from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.packetspace.packet import Packet
 
@@ -141,8 +142,32 @@ class Backend(Protocol[Own]):
     def faults(self, own: Own | None) -> Iterable[str]:
         """Why it is not, or not wholly, in force; empty if it is."""
 
+    def drifts(self, live: Own | None, desired: Own | None) -> Iterable[Drift]:
+        """What was done to what is live, object by object; nothing if and only if the two are equal."""
+
     def way(self, own: Own | None, packet: Packet) -> Way:
         """One packet's way through it."""
+
+    def written(self, own: Own) -> str:
+        """It as text, with counters, for snapshots and saved plans: equal things give texts that read_written takes
+        back to equal things. Bytes of others' comments that are not UTF-8 are surrogates in it (`surrogateescape`)."""
+
+    def read_written(self, text: str) -> Own:
+        """The inverse of written.
+
+        Raises:
+            InputError: it is no such text.
+        """
+
+    def lost(self, own: Own) -> Iterable[str]:
+        """What of it could not be put back once it is gone, in words; nothing of what was compiled is. Others may have
+        put things among ours whose listing does not tell all, or that ctpolicy does not keep."""
+
+    def restorable(self, own: Own) -> Own:
+        """It without what `lost` names."""
+
+    def sample(self, own: Own, most: int) -> Own:
+        """The same structure with at most so many elements, 1 or more, in each set or map."""
 
 
 class Host(Protocol[Own]):

@@ -42,6 +42,8 @@ TRACKED: Final = _NEXT
 UNTRACKED: Final = _NEXT << 1
 """The outcome of a whole hook for a packet that stays out of conntrack."""
 _SETTLED: Final = _NEXT << 2
+NEVER_TRACKED: Final = UNTRACKED | _DROP
+"""The outcomes of a whole hook for packets that do not come to conntrack."""
 
 
 def sequence(nodes: Sequence[Node]) -> Node:

@@ -40,6 +40,11 @@ class Outcome:
         return self.value == outcomes.UNTRACKED
 
     @property
+    def is_never_tracked(self) -> bool:
+        """Whether it does not come to conntrack, whatever rules say that ctpolicy does not model: some may drop it."""
+        return bool(self.value) and not self.value & ~outcomes.NEVER_TRACKED
+
+    @property
     def is_possibly_untracked(self) -> bool:
         """Whether it may stay untracked."""
         return bool(self.value & outcomes.UNTRACKED)
@@ -77,6 +82,11 @@ class Treatment:
         certainly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_certainly_untracked))
         possibly = FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_possibly_untracked))
         return Untracked(PacketSpace.of_diagram(certainly), PacketSpace.of_diagram(possibly))
+
+    @property
+    def never_tracked(self) -> PacketSpace:
+        """What stays untracked or is dropped, whatever rules ask that ctpolicy does not model."""
+        return PacketSpace.of_diagram(FOREST.map_leaves(self.root, lambda found: int(Outcome(found).is_never_tracked)))
 
     @property
     def tracked(self) -> PacketSpace:

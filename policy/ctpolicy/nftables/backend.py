@@ -8,11 +8,13 @@ from typing import Final
 from ctpolicy.errors import HostError
 from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.backend import Counted, EntryKey, Names, ObjectChange, Step, Turn, Way
+from ctpolicy.netfilter.drift import Drift
 from ctpolicy.netfilter.treatment import Treatment
-from ctpolicy.nftables import evaluate
+from ctpolicy.nftables import evaluate, written
 from ctpolicy.nftables.change import difference, is_ours
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.differing import treatments_where_they_differ
+from ctpolicy.nftables.drift import drifts
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.faults import faults
 from ctpolicy.nftables.objects import changed_objects
@@ -20,6 +22,7 @@ from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.render_json import Json
 from ctpolicy.nftables.render_text import rule_text, table_lines, verdict_text
 from ctpolicy.nftables.ruleset import Counter, Table
+from ctpolicy.nftables.sample import sample
 from ctpolicy.nftables.space import ruleset_treatment
 from ctpolicy.nftables.transaction import transactions
 from ctpolicy.nftables.ways import entry_chains, entry_of_chain, entry_ways
@@ -103,10 +106,34 @@ class NftablesBackend:
         """What is wrong with the live table."""
         return faults(own)
 
+    def drifts(self, live: Table | None, desired: Table | None) -> Iterator[Drift]:
+        """What was done to the live table."""
+        return drifts(live, desired)
+
     def way(self, own: Table | None, packet: Packet) -> Way:
         """One packet's way through the table."""
         way = evaluate.trace(own or Table(TABLE_FAMILY, TABLE_NAME), packet)
         return Way(way.untracked, tuple(map(_step, way.steps)), _entry(way))
+
+    def written(self, own: Table) -> str:
+        """The table as libnftables JSON."""
+        return written.written(own)
+
+    def read_written(self, text: str) -> Table:
+        """The inverse."""
+        return written.read_written(text)
+
+    def lost(self, own: Table) -> Iterator[str]:
+        """What of the table could not be made again."""
+        return written.lost(own)
+
+    def restorable(self, own: Table) -> Table:
+        """The table without what could not be made again."""
+        return written.restorable(own)
+
+    def sample(self, own: Table, most: int) -> Table:
+        """The table with few elements."""
+        return sample(own, most)
 
 
 def _entry(way: evaluate.Trace) -> EntryKey | None:

@@ -17,6 +17,9 @@ def faults(live: Table | None) -> Iterator[str]:
     if live is None:
         yield f"there is no table {TABLE_FAMILY} {TABLE_NAME}: nothing has been applied"
         return
+    if any(other.kind == "flags" for other in live.others):
+        # Which flags, nft 1.0.6 does not say.
+        yield "the table has flags, which ctpolicy never sets: with `dormant`, no packet comes to it"
     chains = {chain.name: chain for chain in live.chains}
     if not any(name in chains for name in _HOOKS):
         yield "neither a chain prerouting nor a chain output is there"

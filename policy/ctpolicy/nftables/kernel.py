@@ -141,6 +141,6 @@ def namespace_path(name: str) -> Path:
         InputError: there is nothing of that name.
     """
     path = Path(name) if os.sep in name else NAMED_NAMESPACES / name
-    if name in {".", ".."} or not path.exists():
+    if name in {"", ".", ".."} or not path.exists():
         raise InputError(f"There is no network namespace {path}; `ip netns list` shows those with names.")
     return path

@@ -8,6 +8,7 @@ which name all three.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from ctpolicy.nftables.ruleset import (
@@ -38,7 +39,7 @@ from ctpolicy.nftables.ruleset import (
     key_types,
     named_types,
 )
-from ctpolicy.nftables.values import key_json
+from ctpolicy.nftables.values import key_json, parse_key
 
 Json = dict[str, Any]
 
@@ -62,7 +63,7 @@ def add_table(table: Table) -> list[Json]:
 
 def add_set(table: Table, named_set: Set) -> Json:
     """Add a set and its elements."""
-    return {"add": {"set": _set_header(table, named_set) | {"elem": elements_json(named_set)}}}
+    return {"add": {"set": _set_header(table, named_set) | _with_elements(named_set)}}
 
 
 def add_map(table: Table, verdict_map: VerdictMap) -> Json:
@@ -71,7 +72,12 @@ def add_map(table: Table, verdict_map: VerdictMap) -> Json:
     Not the elements by a command of their own: libnftables 1.0.6 sends the elements of a new interval map where the
     map is added, however late they come, and a chain that is added in between is then not found.
     """
-    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict", "elem": elements_json(verdict_map)}}}
+    return {"add": {"map": _set_header(table, verdict_map) | {"map": "verdict"} | _with_elements(verdict_map)}}
+
+
+def _with_elements(holder: Set | VerdictMap) -> Json:
+    """libnftables 1.0.6 refuses an empty list of them; only a set that others have made or emptied has none."""
+    return {"elem": elements_json(holder)} if holder.elements else {}
 
 
 def add_elements(table: Table, holder: Set | VerdictMap) -> Json:
@@ -105,9 +111,22 @@ def rule_json(table: Table, chain: str, rule: Rule) -> Json:
 def elements_json(holder: Set | VerdictMap) -> list[Any]:
     """The elements of a set, or the pairs of a verdict map."""
     types = named_types(holder.type)
+    adorned = {parse_key(key["elem"]["val"], types): key for key in _adorned_keys(holder)}
     if isinstance(holder, Set):
-        return [key_json(element, types) for element in holder.elements]
-    return [[key_json(element, types), _verdict_json(verdict)] for element, verdict in holder.elements]
+        return [adorned.get(element) or key_json(element, types) for element in holder.elements]
+    return [[adorned.get(key) or key_json(key, types), _verdict_json(verdict)] for key, verdict in holder.elements]
+
+
+def _adorned_keys(holder: Set | VerdictMap) -> Iterator[Json]:
+    """The elements that have a comment or a counter; of a map they are kept with their verdicts."""
+    for one in _unmodelled(holder).get("adorned", ()):
+        yield one[0] if isinstance(one, list) else one
+
+
+def _unmodelled(holder: Set | VerdictMap) -> Json:
+    """What a set that somebody has made or edited has beyond ours, as read.py keeps it."""
+    attributes: Json = json.loads(holder.unmodelled) if holder.unmodelled else {}
+    return attributes
 
 
 def _named(table: Table) -> Json:
@@ -121,12 +140,14 @@ def _in(table: Table, name: str) -> Json:
 def _set_header(table: Table, holder: Set | VerdictMap) -> Json:
     flags = {"flags": sorted(holder.flags)} if holder.flags else {}
     words = [part.value for part in named_types(holder.type)]
-    return _in(table, holder.name) | {"type": words if len(words) > 1 else words[0]} | flags
+    others = {key: value for key, value in _unmodelled(holder).items() if key != "adorned"}
+    return _in(table, holder.name) | {"type": words if len(words) > 1 else words[0]} | flags | others
 
 
 def _hook_json(hook: BaseHook) -> Json:
     # An integer: a string prio makes a chain without a hook, and libnftables 1.0.6 says nothing.
-    return {"type": hook.type, "hook": hook.hook, "prio": hook.priority, "policy": hook.policy}
+    device = {"dev": hook.device} if hook.device else {}
+    return {"type": hook.type, "hook": hook.hook, "prio": hook.priority, "policy": hook.policy} | device
 
 
 def _statement_json(statement: Statement) -> Json:

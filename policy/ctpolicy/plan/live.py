@@ -10,9 +10,11 @@ from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.foreign import foreign as foreign_rules
 from ctpolicy.iptables.own import own_part
 from ctpolicy.iptables.ruleset import RawTables, Variant
+from ctpolicy.iptables.shadows import shadows_around, shadows_beside
 from ctpolicy.iptables.variants import Evidence, live_variants
 from ctpolicy.netfilter.backend import Backend
 from ctpolicy.netfilter.foreign import Foreign, PacketBypass
+from ctpolicy.netfilter.shadow import Shadow
 from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.foreign import foreign as foreign_tables
@@ -20,6 +22,7 @@ from ctpolicy.nftables.foreign import packet_bypasses
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.read import find_table
 from ctpolicy.nftables.ruleset import Ruleset, Table
+from ctpolicy.nftables.shadows import shadows
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.plan.side import Side, own_side
@@ -66,6 +69,13 @@ class Live:
             for bypass in foreign_rules(tables, one, with_ours=one is not variant).bypasses:
                 if packet in bypass.untracked.possibly:
                     yield PacketBypass(bypass.title, packet in bypass.untracked.certainly)
+
+    def shadows(self, backend: Backend[Any]) -> Iterator[Shadow]:
+        """What others' rules keep from a backend's, whatever these say."""
+        yield from shadows(tuple(self._native()))
+        for one, tables in self.raw.items():
+            is_own = isinstance(backend, IptablesBackend) and one is backend.variant
+            yield from (shadows_around if is_own else shadows_beside)(tables, one)
 
     def _native(self) -> Iterator[Table]:
         """The tables of nftables, without those that iptables-nft keeps and shows better itself."""

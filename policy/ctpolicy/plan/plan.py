@@ -12,7 +12,7 @@ from ctpolicy.netfilter.backend import Backend, Json, Turn
 from ctpolicy.netfilter.foreign import Foreign
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, own_side, sides_of_change
+from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, sides_of_change, sides_of_return
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 
@@ -40,7 +40,7 @@ class Plan(Generic[Own]):
 
     Args:
         backend: that the policy was compiled for.
-        policy: the policy's name; empty for a plan that removes everything.
+        policy: the policy's name; empty for a plan that removes everything, or returns to what was.
         live: what was read of ours; None if there is nothing.
         desired: what is to be there; None for nothing.
         entries: what becomes of the entries, by name.
@@ -97,18 +97,24 @@ def plan_compiled(
 
 
 def plan_removal(backend: Backend[Own], live: Own | None, beside: Beside = Foreign.none) -> Plan[Own]:
-    """Plan to remove everything of ours.
+    """Plan to remove everything of ours; raises as plan_return does."""
+    return plan_return(backend, live, None, beside)
+
+
+def plan_return(
+    backend: Backend[Own], live: Own | None, desired: Own | None, beside: Beside = Foreign.none
+) -> Plan[Own]:
+    """Plan to make live what was live before, whatever policy that was of.
 
     Raises:
         HostError: what has our names on the host is somebody else's.
     """
     backend.refuse_foreign(live)
     foreign, others = _foreign_within(beside)
-    if live is None:
-        return Plan(backend, "", None, None, others=others)
-    gone = tuple(_entry_changes(backend, live, None))
-    traffic = _traffic(foreign, lambda beside: (own_side(backend, live, beside), own_side(backend, None, beside)))
-    return Plan(backend, "", live, None, gone, traffic, others)
+    if live == desired:
+        return Plan(backend, "", live, desired, others=others)
+    traffic = _traffic(foreign, partial(sides_of_return, backend, live, desired))
+    return Plan(backend, "", live, desired, tuple(_entry_changes(backend, live, desired)), traffic, others)
 
 
 def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:

@@ -29,7 +29,7 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     yield from _others_lines(plan.others)
     yield ""
     yield "Rules"
-    yield from _object_lines(list(plan.backend.objects(plan.live, plan.desired)))
+    yield from object_lines(list(plan.backend.objects(plan.live, plan.desired)))
     if plan.notes:
         yield ""
         yield from plan.notes
@@ -54,7 +54,7 @@ def _others_lines(others: Others) -> Iterator[str]:
         yield from lines
 
 
-def _object_lines(objects: list[ObjectChange]) -> Iterator[str]:
+def object_lines(objects: list[ObjectChange]) -> Iterator[str]:
     """Of objects of one kind that change alike the first few, and how many more there are."""
     alike = Counter((changed.kind, changed.turn) for changed in objects)
     shown: Counter[tuple[str, Turn]] = Counter()

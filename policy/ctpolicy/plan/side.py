@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from ctpolicy.language.policy import Policy
@@ -56,11 +56,21 @@ def sides_of_change(
     """
     if live is None or desired is None:
         return own_side(backend, live, beside), policy_side(policy, beside)
-    before, after = ((own & beside.treatment).untracked for own in backend.differing(live, desired))
+    before, after = sides_of_return(backend, live, desired, beside)
     meaning = Meaning.of(policy)
+    return before, replace(after, names=_with_foreign(lambda packet: meaning.decide(packet).bypassed_by, beside))
+
+
+def sides_of_return(
+    backend: Backend[Own], live: Own | None, desired: Own | None, beside: Foreign = NOBODY
+) -> tuple[Side, Side]:
+    """The same of what is live and what is to be, whatever policy that was of."""
+    if live is None or desired is None:
+        return own_side(backend, live, beside), own_side(backend, desired, beside)
+    before, after = ((own & beside.treatment).untracked for own in backend.differing(live, desired))
     return (
         Side(before, _with_foreign(backend.deciding(live), beside)),
-        Side(after, _with_foreign(lambda packet: meaning.decide(packet).bypassed_by, beside)),
+        Side(after, _with_foreign(backend.deciding(desired), beside)),
     )
 
 

@@ -77,11 +77,24 @@ def _standing(bypass: ForeignBypass, space: PacketSpace, boxes: Iterable[Box], i
 def others_lines(others: Others) -> Iterator[str]:
     """As people read it, a line and a witness for each box."""
     for one in others.standing:
-        owner = f" ({one.owner})" if one.owner else ""
-        yield f"= {one.packets}  by {one.place}{owner}{'' if one.is_certain else '  (possibly)'}"
+        yield f"= {_line(one)}"
         yield f"    such as {one.witness}"
     if not others.is_complete:
-        yield "... and more" if others.standing else "too many different packets to tell exactly"
+        yield "... and more" if others.standing else _TOO_MANY_LINE
+
+
+def bypasses(others: Others) -> tuple[str, ...]:
+    """A line for each box, without a witness: what is compared to see whether others' rules have changed."""
+    more = () if others.is_complete else (_TOO_MANY_LINE,)
+    return (*map(_line, others.standing), *more)
+
+
+_TOO_MANY_LINE: Final = "too many different packets to tell exactly"
+
+
+def _line(one: Standing) -> str:
+    owner = f" ({one.owner})" if one.owner else ""
+    return f"{one.packets}  by {one.place}{owner}{'' if one.is_certain else '  (possibly)'}"
 
 
 def others_json(others: Others) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""iptables and ipset in memory, for tests of what stands above the door: they can fail at any change.
+"""iptables and ipset in memory, for tests of what stands above the door: any call of them can fail.
 
 They know of rules and elements what has to be known to keep them in order, and compare them as they are spelled: give
 them the spelling that `iptables-save` and `ipset save` print. The tests run the same changes through these and the
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ctpolicy.errors import CtpolicyError, HostError, RefusedError
+from ctpolicy.errors import HostError, RefusedError
 from ctpolicy.iptables.failures import SetsRefusedError
 from ctpolicy.iptables.kernel import assert_only_ours
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.packetspace.fields import Family
+from ctpolicy.testing.failures import FailingDoor
 
 _BUILT_IN: Final = ("PREROUTING", "OUTPUT")
 _TARGETS: Final = frozenset(("ACCEPT", "CT", "DROP", "LOG", "MARK", "NFLOG", "NOTRACK", "RETURN", "TRACE"))
@@ -52,8 +53,8 @@ class _Set:
 _Table = dict[str, list[_Rule]]
 
 
-class FakeTools:
-    """Stands in for `iptables.kernel.IptablesTools`.
+class FakeTools(FailingDoor):
+    """Stands in for `iptables.kernel.IptablesTools`; see `FailingDoor` for its failures.
 
     Args:
         with_ipset: whether this host has ipset.
@@ -62,37 +63,28 @@ class FakeTools:
     """
 
     def __init__(self, with_ipset: bool = True) -> None:
+        super().__init__()
         self.changes: list[Change] = []
         self._with_ipset = with_ipset
         self._tables: dict[tuple[Variant, Family], _Table] = {}
         self._sets: dict[str, _Set] = {}
-        self._failures: dict[int, tuple[CtpolicyError, bool]] = {}
-        self._unreadable: CtpolicyError | None = None
-
-    def fail_at(self, number: int, error: CtpolicyError, done: bool = False) -> None:
-        """Let a change fail.
-
-        Args:
-            number: which one, counted from 1 and from the first change ever made.
-            error: how.
-            done: whether it is made all the same, as by a tool that is killed when it was through.
-        """
-        self._failures[number] = (error, done)
-
-    def go_blind(self, error: CtpolicyError) -> None:
-        """From now on nothing can be read."""
-        self._unreadable = error
 
     def save(self, variant: Variant, family: Family) -> str | None:
         """The raw table, as iptables-save prints it; None if there is none."""
-        self._look()
-        table = self._tables.get((variant, family))
-        return None if table is None else "\n".join(["# made up", *_table_lines(table), ""])
+
+        def look() -> str | None:
+            table = self._tables.get((variant, family))
+            return None if table is None else "\n".join(["# made up", *_table_lines(table), ""])
+
+        return self._read("save", look)
 
     def sets(self) -> str | None:
         """All ipsets, as ipset save prints them; None if this host has no ipset."""
-        self._look()
-        return "".join(f"{line}\n" for line in _set_lines(self._sets)) if self._with_ipset else None
+
+        def look() -> str | None:
+            return "".join(f"{line}\n" for line in _set_lines(self._sets)) if self._with_ipset else None
+
+        return self._read("sets", look)
 
     def restore(self, variant: Variant, family: Family, text: str) -> None:
         """Change a raw table: all of it, or nothing."""
@@ -104,7 +96,8 @@ class FakeTools:
             self._tables[variant, family] = table
 
         assert_only_ours(text)
-        self._make(Change(variant, family, text), change)
+        self.changes.append(Change(variant, family, text))
+        self._change("restore", change)
 
     def restore_sets(self, text: str) -> None:
         """Change ipsets, line after line, to the first that is refused."""
@@ -116,19 +109,8 @@ class FakeTools:
 
         if not self._with_ipset:
             raise HostError("ipset cannot be run (not installed).")
-        self._make(Change(None, None, text), change)
-
-    def _make(self, change: Change, carry_out: Callable[[], None]) -> None:
-        self.changes.append(change)
-        error, done = self._failures.get(len(self.changes), (None, True))
-        if done:
-            carry_out()
-        if error:
-            raise error
-
-    def _look(self) -> None:
-        if self._unreadable:
-            raise self._unreadable
+        self.changes.append(Change(None, None, text))
+        self._change("restore_sets", change)
 
     def _asked_sets(self) -> Iterator[str]:
         for table in self._tables.values():

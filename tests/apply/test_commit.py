@@ -1,4 +1,4 @@
-"""The protocol of apply, against a kernel that fails in every way: the old state, the new one, or exit status 4."""
+"""Commit, verify, put back, against a kernel that fails in every way: the old state, the new, or exit status 4."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ctpolicy.apply.protocol import apply_plan
+from ctpolicy.apply.commit import commit_plan
 from ctpolicy.errors import (
     CtpolicyError,
     DeadlineError,
@@ -81,27 +81,27 @@ def _plan() -> Plan[Table]:
 
 def test_a_plan_is_carried_out_in_one_commit() -> None:
     kernel = ScriptedKernel(OLD, becomes(NEW))
-    apply_plan(_plan(), kernel)
+    commit_plan(_plan(), kernel)
     assert kernel.commits == [_plan().document()]
 
 
 def test_nothing_to_do_commits_nothing_and_reads_nothing() -> None:
     kernel = ScriptedKernel(NEW)
     kernel.unreadable = True
-    apply_plan(plan_policy(NFTABLES, policy(METRICS), NEW), kernel)
+    commit_plan(plan_policy(NFTABLES, policy(METRICS), NEW), kernel)
     assert not kernel.commits
 
 
 @pytest.mark.parametrize("failure", [CRASH, HANG])
 def test_a_commit_that_succeeded_although_the_child_died_is_done(failure: CtpolicyError) -> None:
-    apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEW, failure)))
+    commit_plan(_plan(), ScriptedKernel(OLD, becomes(NEW, failure)))
 
 
 @pytest.mark.parametrize("failure", [CRASH, HANG, REFUSAL, None])
 def test_a_commit_that_did_nothing_is_told_as_not_applied(failure: CtpolicyError | None) -> None:
     kernel = ScriptedKernel(OLD, stays(failure))
     with pytest.raises(NotAppliedError, match="read again and is as it was") as told:
-        apply_plan(_plan(), kernel)
+        commit_plan(_plan(), kernel)
     assert told.value.exit_status == 3
     assert kernel.live == OLD
 
@@ -110,38 +110,38 @@ def test_a_commit_that_did_nothing_is_told_as_not_applied(failure: CtpolicyError
 def test_a_commit_that_did_something_else_is_put_back(failure: CtpolicyError | None) -> None:
     kernel = ScriptedKernel(OLD, becomes(NEITHER, failure), becomes(OLD))
     with pytest.raises(NotAppliedError, match="read again and is as it was"):
-        apply_plan(_plan(), kernel)
+        commit_plan(_plan(), kernel)
     assert len(kernel.commits) == 2
 
 
 @pytest.mark.parametrize("second", [stays(CRASH), stays(HANG), stays(REFUSAL), stays(), becomes(NEW)])
 def test_a_host_that_could_not_be_put_back_is_told_as_inconsistent(second: Happening) -> None:
     with pytest.raises(InconsistentError, match="nft delete table inet ctpolicy") as told:
-        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), second))
+        commit_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), second))
     assert told.value.exit_status == 4
 
 
 def test_a_put_back_that_crashed_but_worked_is_believed_once_it_was_looked_at() -> None:
     with pytest.raises(NotAppliedError):
-        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), becomes(OLD, CRASH)))
+        commit_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER), becomes(OLD, CRASH)))
 
 
 def test_a_host_that_cannot_be_read_again_is_inconsistent() -> None:
     with pytest.raises(InconsistentError, match="could not be read again"):
-        apply_plan(_plan(), ScriptedKernel(OLD, goes_blind))
+        commit_plan(_plan(), ScriptedKernel(OLD, goes_blind))
 
 
 def test_a_first_apply_that_went_wrong_leaves_no_table() -> None:
     kernel = ScriptedKernel(None, becomes(NEITHER), becomes(None))
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_policy(NFTABLES, policy(METRICS), None), kernel)
+        commit_plan(plan_policy(NFTABLES, policy(METRICS), None), kernel)
     assert list(kernel.commits[1]["nftables"][0]) == ["delete"]
 
 
 @pytest.mark.parametrize("cause", [HostError("Run this as root."), LockError("Another holds the lock.")])
 def test_what_callers_can_mend_is_told_as_such_once_the_host_was_looked_at(cause: CtpolicyError) -> None:
     with pytest.raises(CtpolicyError, match=f"{cause} The host was read again and is as it was") as told:
-        apply_plan(_plan(), ScriptedKernel(OLD, stays(cause)))
+        commit_plan(_plan(), ScriptedKernel(OLD, stays(cause)))
     assert type(told.value) is type(cause)
 
 
@@ -150,28 +150,12 @@ def test_a_cause_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done(cau
     """A host that lacked `xt_CT` was left with the ipsets that had been made first, and exit status 5."""
     kernel = ScriptedKernel(OLD, becomes(NEITHER, cause), becomes(OLD))
     with pytest.raises(type(cause), match="is as it was"):
-        apply_plan(_plan(), kernel)
+        commit_plan(_plan(), kernel)
     assert kernel.live == OLD
     with pytest.raises(InconsistentError, match=str(cause)):
-        apply_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER, cause), stays(REFUSAL)))
-
-
-def is_interrupted(kernel: ScriptedKernel) -> None:
-    """Somebody presses Ctrl-C when something has been done."""
-    kernel.live = NEITHER
-    raise KeyboardInterrupt
-
-
-def test_ctrl_c_in_the_midst_of_a_change_is_no_reason_to_leave_it_half_done() -> None:
-    """It ended with "Interrupted." and whatever had been written by then."""
-    kernel = ScriptedKernel(OLD, is_interrupted, becomes(OLD))
-    with pytest.raises(NotAppliedError, match=r"Interrupted\. The host was read again and is as it was before\."):
-        apply_plan(_plan(), kernel)
-    assert kernel.live == OLD
-    with pytest.raises(InconsistentError, match=r"Interrupted\. The host is not as it was before\."):
-        apply_plan(_plan(), ScriptedKernel(OLD, is_interrupted, is_interrupted))
+        commit_plan(_plan(), ScriptedKernel(OLD, becomes(NEITHER, cause), stays(REFUSAL)))
 
 
 def test_a_removal_that_left_the_table_is_not_applied() -> None:
     with pytest.raises(NotAppliedError):
-        apply_plan(plan_removal(NFTABLES, OLD), ScriptedKernel(OLD, stays(REFUSAL)))
+        commit_plan(plan_removal(NFTABLES, OLD), ScriptedKernel(OLD, stays(REFUSAL)))

@@ -1,0 +1,1 @@
+"""The live conntrack table: reading it, and what a policy makes of it."""
