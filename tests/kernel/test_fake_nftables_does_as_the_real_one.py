@@ -292,6 +292,7 @@ FAULTS: Final[dict[str, list[Json]]] = {
         addresses("strangers", "192.0.2.1"),
         ports("ways", [53, jump("strange")]),
     ],
+    "a set that forgets": [add("set", "timed", type="ipv4_addr", flags=["timeout"], timeout=60)],
 }
 """What somebody does to the table that METRICS compiles to."""
 
