@@ -158,6 +158,10 @@ BY_IPTABLES: Final[dict[str, tuple[str, Told]]] = {
         "T -t raw -I PREROUTING -p udp --dport 53 -j CT --notrack",
         {("re-ordered", "iptables raw, jump from PREROUTING")},
     ),
+    "a rule before ours lets packets by": (
+        "T -t raw -I PREROUTING -p udp --dport 20000:20099 -j ACCEPT",
+        {("re-ordered", "iptables raw, jump from PREROUTING"), ("shadowed", "iptables raw, chain PREROUTING")},
+    ),
     "another jump leads to ours": (
         "T -t raw -A OUTPUT -o eth0 -j CTPOLICY-OUTPUT",
         {("added", "iptables raw, jump from OUTPUT")},
@@ -226,6 +230,22 @@ def told(policy: Path, *where: str | Path) -> tuple[dict[str, Any], int]:
     """The status of the host as programs have it, and the exit status."""
     ended = ran("status", policy, *where, "--json", "--detailed-exitcode")
     return json.loads(ended.output), ended.status
+
+
+def test_a_drop_of_somebody_elses_is_named_and_is_no_drift(policy: Path, namespace: Namespace) -> None:
+    where = ("--netns", namespace.path)
+    done("apply", policy, *where, "--yes")
+    namespace.load(
+        "table inet theirs { chain guard { type filter hook prerouting priority -310; udp dport 20005 drop; }; }"
+    )
+    broken, status = told(policy, *where)
+    for shadow in broken["differences"]:  # of each family
+        assert (shadow["kind"], shadow["object"]) == ("shadowed", "table inet theirs, chain guard")
+        assert shadow["found"] == ["udp dport 20005 drop"]
+    assert len(broken["differences"]) == 2
+    assert (broken["drift"], broken["inForce"], status) == (False, True, 0)
+    namespace.run("nft", "delete table inet theirs")
+    assert told(policy, *where)[0]["differences"] == []
 
 
 _standing: set[tuple[str | Path, ...]] = set()

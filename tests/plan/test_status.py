@@ -186,6 +186,23 @@ def test_a_foreign_drop_before_conntrack_is_named_with_a_packet(priority: int) -
     assert shadow.is_certain
 
 
+def test_what_one_rule_keeps_from_ours_is_told_together() -> None:
+    both = "bypass: [{name: dns, host-service: udp/53, peers: [192.0.2.0/24, '2001:db8::/32']}]"
+    dropped = theirs(-300, nft.Match(nft.Payload("udp", "dport"), (53, 53)), VXLAN_DROPPED[1])
+    found = of_table(table(both), table(both), (dropped,))
+    assert len(found.shadows) == 2
+    assert lines(found)[2:] == [
+        "others' rules decide about packets that ours bypass",
+        "  shadowed    by table inet theirs, chain guard",
+        "      found    udp dport 53 drop",
+        "      in udp 192.0.2.0/24 -> any:53",
+        "        such as in udp 192.0.2.1:40000 -> 192.0.2.1:53",
+        "      in udp 2001:db8::/32 -> any:53",
+        "        such as in udp [2001:db8:1::1]:40000 -> [2001:db8::1]:53",
+        "      change that rule; `ctpolicy apply` leaves it alone",
+    ]
+
+
 def test_a_drop_that_asks_for_a_mark_is_possible() -> None:
     mark = nft.Unmodelled('{"match":{"left":{"meta":{"key":"mark"}},"op":"==","right":7}}')
     found = of_table(table(VXLAN), table(VXLAN), (theirs(-300, mark, *VXLAN_DROPPED),))

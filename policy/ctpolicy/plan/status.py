@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from typing import Any, Final, Generic, TypeVar
 
 from ctpolicy.netfilter.backend import Backend, Counted
@@ -134,12 +135,16 @@ def _drift_lines(drifts: Iterable[Drift]) -> Iterator[str]:
 
 
 def _shadow_lines(shadows: tuple[Drift, ...]) -> Iterator[str]:
-    for one in shadows[:MOST_DRIFTS]:
-        yield f"  {one.kind.value:<10}  by {one.object}"
-        yield from (f"      found    {line}" for line in one.found)
-        yield f"      {one.packets}{'' if one.is_certain else '  (possibly)'}"
-        yield f"        such as {one.witness}"
-        yield f"      {one.remedy}"
+    """By the rule that decides, and then what it decides about."""
+    for (place, found, remedy), alike in groupby(
+        shadows[:MOST_DRIFTS], key=lambda one: (one.object, one.found, one.remedy)
+    ):
+        yield f"  {DriftKind.SHADOWED.value:<10}  by {place}"
+        yield from (f"      found    {line}" for line in found)
+        for one in alike:
+            yield f"      {one.packets}{'' if one.is_certain else '  (possibly)'}"
+            yield f"        such as {one.witness}"
+        yield f"      {remedy}"
     if len(shadows) > MOST_DRIFTS:
         yield f"  ... and {len(shadows) - MOST_DRIFTS:,} more"
 
