@@ -159,7 +159,7 @@ def test_a_kernel_that_cannot_ask_ipsets(host: Host, variant: Variant) -> None:
 
 @each_variant
 def test_a_kernel_without_a_type_of_ipset(host: Host, variant: Variant) -> None:
-    """What ipset was given before that type is there by then."""
+    """What ipset was given before that type is there by then, in the scratch namespace where it was tried."""
     error = "ipset v7.17: Error in line 2: Kernel error received: set type not supported"
     host.has(
         "ipset",
