@@ -1,18 +1,12 @@
-"""The one door to the live conntrack table, and to the host's addresses: netlink sockets.
-
-A socket belongs for good to the network namespace in which it was made. So a thread of its own enters the namespace,
-makes the socket, and ends; this process stays where it is.
-"""
+"""The one door to the live conntrack table, and to the host's addresses: netlink sockets."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,7 +15,8 @@ from ctpolicy.conntrack import addresses, codec, netlink
 from ctpolicy.conntrack.addresses import Answer, HostAddresses
 from ctpolicy.conntrack.entry import Entry
 from ctpolicy.conntrack.table import Deleted
-from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError
+from ctpolicy.errors import DeadlineError, HostError
+from ctpolicy.namespaces import made_in
 
 DEADLINE: Final = 20.0
 """Seconds for one answer of the kernel's; a dump of 100,000 entries is 650 answers, and takes 0.2 altogether."""
@@ -118,7 +113,7 @@ class Conntrack:
                     yield code
 
     def _socket(self, protocol: int) -> socket.socket:
-        made = _made_in(self._namespace, lambda: _open(protocol)) if self._namespace else _open(protocol)
+        made = made_in(self._namespace, lambda: _open(protocol))
         made.settimeout(self._deadline)
         return made
 
@@ -185,37 +180,4 @@ def _without_netlink() -> HostError:
     return HostError(
         "This kernel does not tell what is in the conntrack table: its module nf_conntrack_netlink is missing. Load "
         "it: modprobe nf_conntrack_netlink."
-    )
-
-
-def _made_in(namespace: Path, make: Callable[[], _Made]) -> _Made:
-    """What is made by a thread that has entered a network namespace, and then ends."""
-
-    def entered() -> _Made:
-        _enter(namespace)
-        return make()
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(entered).result()
-
-
-def _enter(namespace: Path) -> None:
-    """Join a network namespace, this thread alone. (os.setns is newer than Python 3.11.)"""
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _no_namespace(namespace, error.errno or 0) from error
-    try:
-        if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-            raise _no_namespace(namespace, ctypes.get_errno())
-    finally:
-        os.close(descriptor)
-
-
-def _no_namespace(namespace: Path, code: int) -> CtpolicyError:
-    if code in {errno.EPERM, errno.EACCES}:
-        return HostError(f"Entering {namespace} needs CAP_SYS_ADMIN: run this as root (sudo).")
-    return InputError(
-        f"{namespace} is not a network namespace ({os.strerror(code)}); `ip netns list` shows those with names."
     )

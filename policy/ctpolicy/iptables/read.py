@@ -43,7 +43,8 @@ def read_table(listing: str, family: Family, name: str) -> RawTable | None:
     """The same of another table: all have one form. Arguments and errors as of `read_raw_table`."""
     parts: _Parts | None = None
     inside: str | None = None
-    for number, line in enumerate(listing.splitlines(), start=1):
+    # Not splitlines, which also ends a line where a comment has a vertical tab or one of Unicode's separators.
+    for number, line in enumerate(listing.split("\n"), start=1):
         text = line.strip()
         incompatible = _INCOMPATIBLE.match(text)
         if incompatible and incompatible[1] == name:
