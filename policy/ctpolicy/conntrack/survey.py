@@ -326,7 +326,7 @@ def _is_begun_by_the_service(protocol: int, source_port: int, port: int) -> bool
     """Whether an entry is of the answers: so it is where one direction of a flow was untracked, or before conntrack."""
     if port < EPHEMERAL or source_port >= EPHEMERAL:
         return False
-    return protocol != _UDP or port not in TUNNEL_PORTS
+    return protocol != _UDP or source_port not in TUNNEL_PORTS  # tunnels are not answered from their port
 
 
 def _peers(by_family: dict[Family, Peers], family: Family) -> Peers:
