@@ -23,6 +23,7 @@ from ctpolicy.conntrack.advice_rules import rules_of
 from ctpolicy.conntrack.entry import Entry
 from ctpolicy.conntrack.guessing import SAMPLE, guessed_addresses
 from ctpolicy.conntrack.pointless import Pointless
+from ctpolicy.conntrack.saved_entries import LONGEST, Unread, saved_entries
 from ctpolicy.conntrack.survey import survey
 from ctpolicy.errors import CtpolicyError, HostError, InputError
 from ctpolicy.importing.naming import named
@@ -67,7 +68,9 @@ NAME: Final = "advised"
     show_default=True,
     help="Show so many candidates.",
 )
-@click.option("--write", metavar="FILE", type=click.Path(path_type=Path), help="Write a policy of those that are safe.")
+@click.option(
+    "--write", metavar="FILE", type=click.Path(path_type=Path), help="Write a policy of those that are shown and safe."
+)
 @click.option("--force", is_flag=True, help="With --write: replace a file that is there.")
 @as_json
 def command(
@@ -110,7 +113,7 @@ def command(
     else:
         print_lines(advice_lines(found, shown))
     if write is not None:
-        _write(write, [one for one in written if one.candidate.verdict is Verdict.SAFE], found.total, quiet=as_json)
+        _write(write, [one for one in shown if one.candidate.verdict is Verdict.SAFE], found.total, quiet=as_json)
 
 
 class _Host:
@@ -122,6 +125,7 @@ class _Host:
         self._dump = live
         self._backend = chosen
         self._notes: list[str] = []
+        self._unread = Unread()
         self.guessed: tuple[str, ...] | None = None
 
     def advice(self, policy: Policy | None, local: str | None) -> Advice:
@@ -131,7 +135,18 @@ class _Host:
         live, rules = self._rules(addresses)
         standing = list(self._standing(live, policy, addresses))
         found = survey(entries, addresses, standing, is_guess=self.guessed is not None)
+        self._note_what_is_unread(found.total)
         return advise(found, rules, policy, self._notes)
+
+    def _note_what_is_unread(self, total: int) -> None:
+        unread = self._unread
+        told = f"line {unread.first} is no entry of `conntrack -L` or /proc/net/nf_conntrack: `{unread.text}`"
+        if unread.number and not total:
+            raise InputError(f"{self._source} has no conntrack table in it: {told}.")
+        if unread.number:
+            self._notes.append(f"{unread.number} lines could not be read; {told}.")
+        if self._source is not None:
+            self._notes.append("a saved table does not tell which connections a helper has expected.")
 
     @property
     def _is_running(self) -> bool:
@@ -141,7 +156,7 @@ class _Host:
     def _entries(self) -> Iterator[Entry]:
         if self._source is None:
             return conntrack_of(self._netns).entries()
-        return entries_in(self._source)
+        return saved_entries(_lines_of(self._source), self._unread)
 
     def _addresses(self, local: str | None, entries: Iterator[Entry]) -> tuple[HostAddresses, Iterator[Entry]]:
         if local is not None:
@@ -204,9 +219,14 @@ def _given(local: str) -> HostAddresses:
         raise InputError(f"--local takes addresses and prefixes with commas between them: {error}.") from error
 
 
-def entries_in(source: Path) -> Iterator[Entry]:
-    """The entries of a table that was saved."""
-    raise NotImplementedError(source)
+def _lines_of(source: Path) -> Iterator[str]:
+    """A text line by line; what is longer than any entry comes in pieces."""
+    try:
+        with click.open_file(str(source), encoding="utf-8", errors="replace") as stream:
+            while line := stream.readline(LONGEST):
+                yield line
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}.") from error
 
 
 def _written(candidates: Iterable[Candidate]) -> list[Written]:

@@ -297,16 +297,13 @@ def _by_policy(entry: Entry, policy: Policy | None) -> Iterator[str]:
     if policy is not None:
         space = entries_space([entry])
         for tracking in policy.track:
-            shared = space & entries_space([tracking])
-            if shared:
-                yield f"the policy tracks {'it' if shared == space else 'a part of it'}: track {tracking.name}"
+            if space <= entries_space([tracking]):  # of what it tracks in part, the rest may be bypassed: track wins
+                yield f"the policy tracks it: track {tracking.name}"
 
 
 def _notes(draft: _Draft) -> Iterator[str]:
     if draft.service.protocol == _TCP:
         yield "of TCP, conntrack's states and its checks of sequence numbers are lost"
-    if not draft.both_ways:
-        yield "one direction alone was seen"
     if isinstance(draft.entry, Overlay) and draft.tally.has_many_ports:
         yield f"from {MANY_PORTS} source ports or more"
 
