@@ -35,6 +35,9 @@ _ZONE: Final = re.compile(r"(?:\bzone(?:-orig|-reply)?=|<zone>)([1-9]\d*)")
 _HELPER: Final = re.compile(r"\bhelper=(\S+)|<helper>([^<]+)")
 
 
+_ANSWERED: Final = Status.CONFIRMED | Status.SEEN_REPLY
+
+
 @dataclass(slots=True)
 class Unread:
     """Lines that are no entries.
@@ -72,7 +75,7 @@ def _text_entry(line: str) -> Entry | None:
         return None
     protocol, timeout, *ends, rest = found.groups()
     source, destination, source_port, port, unreplied, *back = ends
-    status = Status.CONFIRMED if unreplied else Status.CONFIRMED | Status.SEEN_REPLY
+    status = Status.CONFIRMED if unreplied else _ANSWERED
     there = (source, destination, protocol, source_port, port)
     return _entry(there, (*back[:2], protocol, *back[2:]), timeout, status, line, rest)
 
@@ -82,7 +85,7 @@ def _xml_entry(line: str) -> Entry | None:
     if found is None:
         return None
     *ends, rest = found.groups()
-    status = Status.CONFIRMED if "<unreplied/>" in rest else Status.CONFIRMED | Status.SEEN_REPLY
+    status = Status.CONFIRMED if "<unreplied/>" in rest else _ANSWERED
     timeout = _XML_TIMEOUT.search(rest)
     return _entry(tuple(ends[:5]), tuple(ends[5:]), timeout[1] if timeout else None, status, line, rest)
 

@@ -23,7 +23,7 @@ from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
 from ctpolicy.conntrack.addresses import HostAddresses
-from ctpolicy.conntrack.entry import Entry, Status, Tuple
+from ctpolicy.conntrack.entry import Entry, Tuple
 from ctpolicy.conntrack.peers import Peers
 from ctpolicy.conntrack.pointless import LeftAlone, Pointless
 from ctpolicy.language.presets import PRESETS
@@ -249,21 +249,14 @@ class _Surveyor:
         to, from_ = way.destination_port or 0, way.source_port or 0
         if way.protocol not in PROTOCOLS_WITH_PORTS:
             to = from_ = 0
-        source, destination = (family, way.source), (family, way.destination)
-        for side, port, peer in (
-            (Side.IN_TO, to, source),
-            (Side.IN_FROM, from_, source),
-            (Side.OUT_TO, to, destination),
-            (Side.OUT_FROM, from_, destination),
-            (Side.LOOPBACK, to, destination),
-            (Side.LOOPBACK, from_, destination),
-            (Side.FORWARD, to, destination),
-            (Side.FORWARD, from_, destination),
-        ):
-            if self.is_guess or side in self._sides(family, way):
-                self.found.excluded.add(side, way.protocol, port, why, peer)
+        add = self.found.excluded.add
+        for to_side, from_side in _SIDES if self.is_guess else (self._sides(family, way),):
+            peer = family, way.source if to_side is Side.IN_TO else way.destination
+            add(to_side, way.protocol, to, why, peer)
+            add(from_side, way.protocol, from_, why, peer)
 
-    def _sides(self, family: Family, way: Tuple) -> frozenset[Side]:
+    def _sides(self, family: Family, way: Tuple) -> tuple[Side, Side]:
+        """Where the packets are met: the side of their destination's port, and that of their source's."""
         if way.source in self.addresses.local[family]:
             return _LO if way.destination in self.addresses.local[family] else _OUT
         return _IN if way.destination in self.addresses.taken[family] else _FORWARDED
@@ -282,7 +275,7 @@ class _Surveyor:
         role, peer = self._role(family, source, destination)
         tally = self._tally(Use(role, protocol, port))
         tally.entries += 1
-        if entry.status & Status.SEEN_REPLY:
+        if entry.is_answered:
             tally.answered += 1
         if why is not None:
             tally.excluded[why] += 1
@@ -316,10 +309,11 @@ class _Surveyor:
             self.found.forgotten += uses.pop(use).entries
 
 
-_IN: Final = frozenset({Side.IN_TO, Side.IN_FROM})
-_OUT: Final = frozenset({Side.OUT_TO, Side.OUT_FROM})
-_LO: Final = frozenset({Side.LOOPBACK})
-_FORWARDED: Final = frozenset({Side.FORWARD})
+_IN: Final = (Side.IN_TO, Side.IN_FROM)
+_OUT: Final = (Side.OUT_TO, Side.OUT_FROM)
+_LO: Final = (Side.LOOPBACK, Side.LOOPBACK)
+_FORWARDED: Final = (Side.FORWARD, Side.FORWARD)
+_SIDES: Final = (_IN, _OUT, _LO, _FORWARDED)
 
 
 def _is_begun_by_the_service(protocol: int, source_port: int, port: int) -> bool:
