@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,12 +14,15 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
+import ctpolicy
 from ctpolicy.language.schema import shipped_schema
 from kernel.command_line import ran
 from kernel.hosts import HERE_V4, THERE_V4, Pair, give_addresses, pair, ping, tcp, udp
 from kernel.namespace import Namespace, join, make_namespace
 
 pytestmark = pytest.mark.kernel
+
+PACKAGE: Final = Path(ctpolicy.__file__).parent.parent
 
 WORKER, PEER = "192.168.7.71", "192.168.7.72"
 INNER_WORKER, INNER_PEER = "10.128.0.1", "10.128.2.1"
@@ -364,6 +368,40 @@ def test_what_a_policy_tracks_or_protects_is_not_advised(hosts: Pair, tmp_path: 
     found = by_name(advised(hosts.here, "--policy", policy))
     assert found["udp-53"]["reasons"] == ["the policy tracks it: track dns"]
     assert found["udp-123"]["reasons"] == ["it bypasses udp/123, which is protected"]
+
+
+@pytest.mark.parametrize("how", ["nft", "iptables-nft", "iptables-legacy"])
+def test_advice_and_plans_change_nothing(how: str, namespace: Namespace, tmp_path: Path) -> None:
+    """Of iptables all tables are listed that there are, and listing one makes it."""
+
+    def there() -> list[str]:
+        legacy = [f"/proc/net/ip{six}_tables_names" for six in ("", "6")]
+        return [namespace.ruleset(), *(namespace.run("cat", name, check=False).stdout for name in legacy)]
+
+    before = there()
+    advised(namespace)
+    assert there() == before
+    translate(namespace, how)
+    before = there()
+    advised(namespace)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: ctpolicy/v1\nname: p\nbypass:\n  - {name: vxlan, overlay: vxlan}\n")
+    planned(namespace, policy)
+    assert there() == before
+
+
+def test_without_privilege_a_saved_table_is_advised_on_and_a_live_one_is_not(hosts: Pair, tmp_path: Path) -> None:
+    udp(hosts.there, hosts.here, HERE_V4, 53)
+    table = hosts.here.run("conntrack", "-L").stdout
+    code = (
+        f"import sys\nsys.path.insert(0, {str(PACKAGE)!r})\n"
+        "from ctpolicy.cli.main import run\nsys.exit(run(['advise', *sys.argv[1:]]))"
+    )
+    without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code)
+    done = hosts.here.run(*without, "-", "--local", HERE_V4, stdin=table)
+    assert "udp-53: 1 entry, 100.0 %  (safe)" in done.stdout
+    done = hosts.here.run(*without, check=False)
+    assert done.returncode == 5 and "CAP_NET_ADMIN" in done.stderr, done
 
 
 def test_where_conntrack_is_not_in_use_there_is_nothing_to_say(namespace: Namespace, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class Peers:
 
     def _note(self, address: int) -> None:
         mixed = (address ^ address >> 64) * _SPREAD & _WORD
+        mixed = (mixed ^ mixed >> 32) * _SPREAD & _WORD  # once more: neighbours would be spread too evenly
         self._slots[mixed >> 50] = 1
         if self._networks is not None:
             self._networks.add(address >> self._family.bits - _NETWORK[self._family])

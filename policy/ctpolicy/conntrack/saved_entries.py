@@ -102,7 +102,8 @@ def _entry(there: _Way, back: _Way, timeout: str | None, status: Status, line: s
         return None
     if "[OFFLOAD]" in rest or "[HW_OFFLOAD]" in rest or timeout is None:
         status |= Status.OFFLOAD
-    zone, helper = _ZONE.search(line), _HELPER.search(rest)
+    zone = _ZONE.search(line) if "zone" in line else None
+    helper = _HELPER.search(rest) if "helper" in rest else None
     return Entry(
         family,
         original,

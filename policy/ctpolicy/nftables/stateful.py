@@ -150,8 +150,7 @@ class _RuleSteps:
             case {"match": {"op": str(op), "left": {"ct": dict(asked)}, "right": right}}:
                 if asked.get("key") in {"mark", "label"}:
                     yield replace(self.so_far, taking=Taking.MARK)
-                listed_states = right if isinstance(right, list) else [right]
-                holds = asked.get("key") == "state" and ("untracked" in listed_states) is not (op == "!=")
+                holds = asked.get("key") == "state" and ("untracked" in _listed(right)) is not (op == "!=")
                 self.so_far = replace(self.so_far, untracked=holds and self.so_far.untracked is not False)
             case {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": list(pairs)}}}:
                 yield from (_by_state(self.so_far, *pair) for pair in pairs)
@@ -185,6 +184,14 @@ class _RuleSteps:
             self.so_far = replace(self.so_far, is_open=True, untracked=untracked)
         for chain in _targets(value):
             yield replace(self.so_far, effect=Effect.JUMP, target=chain)
+
+
+def _listed(right: Any) -> list[Any]:
+    """The values that a field is compared with: one, several bits, or a set in the rule."""
+    match right:
+        case {"set": list(values)} | list(values):
+            return values
+    return [right]
 
 
 def _by_state(step: Step, state: object, verdict: object) -> Step:
@@ -274,7 +281,7 @@ def _words(statement: Statement) -> str:
         return rule_text(Rule((statement,)))
     match json.loads(statement.json):
         case {"match": {"op": op, "left": {"ct": {"key": str(key)}}, "right": right}}:
-            values = ",".join(map(str, right)) if isinstance(right, list) else str(right)
+            values = ",".join(map(str, _listed(right)))
             return f"ct {key} {'!= ' if op == '!=' else ''}{values}"
         case {"vmap": {"key": {"ct": {"key": str(key)}}, "data": {"set": list(pairs)}}}:
             return f"ct {key} vmap {{ {', '.join(f'{one} : {next(iter(to))}' for one, to in pairs)} }}"
