@@ -69,6 +69,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "language.trust": {"os"},  # looks who else could write them
     "cli": FILES,  # takes file names
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
+    "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
 }
 

@@ -34,6 +34,9 @@ HEAD, STATE, SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT, UNREPLIED, MIRR
 MOST_DIFFERENT: Final = 400_000
 """Different addresses and ports that are counted apart, of all kinds together: 55 MB (Python 3.11)."""
 
+NO_STATE: Final = "-"
+"""The name of TCP entries of which no state is told."""
+
 _NAMES: Final = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 _TCP: Final = PROTOCOL_NUMBERS["tcp"]
 _ZONE: Final = pattern(rb"\b(zone(?:-orig|-reply)?)=(\d+)")
@@ -205,7 +208,7 @@ class Tally:
             found = Kind(name, entries, entries * bool(unreplied), entries * bool(assured), entries * (not mirrored))
             kinds[name] = kinds.get(name, Kind(name)) + found
             if name == _NAMES[_TCP]:
-                states[state.decode().strip() or "-"] += entries
+                states[state.decode().strip() or NO_STATE] += entries
             family = _family(head)
             if family is not None:
                 families[family] += entries
