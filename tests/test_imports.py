@@ -15,6 +15,7 @@ BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "p
 BACKENDS: Final = {"nftables", "iptables"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
+    "namespaces": set(),
     "packetspace": set(),
     "language": {"packetspace", "meaning"},  # the loader's last stage asks what was read (decision 0004)
     "meaning": {"language.policy", "packetspace"},
@@ -22,14 +23,14 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "netfilter": {"meaning", "language.policy", "packetspace"},
     "nftables": BELOW_BACKENDS,
     "iptables": BELOW_BACKENDS,
-    "conntrack": BELOW_BACKENDS,
+    "conntrack": BELOW_BACKENDS | {"namespaces"},
     "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS,
-    "apply": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
     "__main__": {"cli"},
-    "cli": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
-    "testing": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
+    "cli": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
+    "testing": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
 }
 ON_ITS_OWN: Final = {"packetspace"}  # not even errors
 
@@ -47,6 +48,7 @@ DYNAMIC: Final = {"importlib.import_module", "__import__", "exec", "eval"}
 
 # The doors: modules that may, with what each may and why.
 MAY_TOUCH: Final[dict[str, set[str]]] = {
+    "namespaces": SYSTEM | FILES,  # enters and makes network namespaces
     "nftables.kernel": SYSTEM | FILES,  # talks to libnftables, in a child with a deadline
     "nftables.worker": SYSTEM | FILES,  # is that child
     "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
@@ -60,7 +62,6 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart
     "apply.clock": SYSTEM | FILES,  # clocks, and who is there
     "apply.signals": SYSTEM,  # lets them wait
-    "apply.scratch": SYSTEM | FILES,  # makes scratch network namespaces
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
