@@ -22,7 +22,7 @@ _CHANGED_META: Final = frozenset({"mark", "priority", "nftrace", "pkttype", "sec
 
 
 def unmodelled(text: str, then: Node) -> Node:
-    """A statement, as JSON, and what comes after it in the rule; most may do anything to the packet, or to where it goes."""
+    """A statement, as JSON, and what comes after it in the rule; most may do anything to the packet, or to its way."""
     ((word, body),) = json.loads(text).items()
     if word in _WITHOUT_EFFECT:
         return then
