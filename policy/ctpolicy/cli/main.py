@@ -17,7 +17,8 @@ from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "advise", "plan", "apply", "confirm", "rollback", "history", "drain", "remove",
+    "validate", "lint", "compile", "advise", "plan", "apply", "confirm", "rollback", "history", "conntrack", "drain",
+    "remove",
     "status", "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
 

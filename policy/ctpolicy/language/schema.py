@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 SCHEMAS: Final = (
-    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint", "advise"),
+    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
+    "conntrack-stats",
+    "advise",
 )
 """What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
