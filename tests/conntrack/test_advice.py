@@ -17,10 +17,10 @@ from ctpolicy.conntrack.advice import Advice, Candidate, Verdict, advise
 from ctpolicy.conntrack.entry import Entry, Status, Tuple
 from ctpolicy.conntrack.forecast import Forecast, forecast, forecast_json, forecast_lines
 from ctpolicy.conntrack.guessing import guessed_addresses
+from ctpolicy.conntrack.inventory import MOST_USES, Role, Use, take_inventory
 from ctpolicy.conntrack.peers import MOST, Peers
 from ctpolicy.conntrack.pointless import LeftAlone, Pointless
 from ctpolicy.conntrack.saved_entries import Unread, saved_entries
-from ctpolicy.conntrack.survey import MOST_USES, Role, Use, survey
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import entry_lines
 from ctpolicy.nftables.backend import NFTABLES
@@ -59,7 +59,7 @@ def tunnel(port: int = 4789, peers: int = 3) -> list[Entry]:
 
 
 def advised(table: list[Entry]) -> Advice:
-    return advise(survey(table, ADDRESSES))
+    return advise(take_inventory(table, ADDRESSES))
 
 
 def yaml(one: Candidate) -> str:
@@ -117,7 +117,7 @@ def test_ports_of_clients_are_no_services() -> None:
 def test_peers_of_both_families_are_told_and_peers_that_are_anywhere_are_not() -> None:
     here = HostAddresses.of([HERE, "2001:db8::1"])
     both = [entry("192.0.2.9", HERE, 53), entry("2001:db8::9", "2001:db8::1", 53)]
-    (one,) = advise(survey(both, here)).candidates
+    (one,) = advise(take_inventory(both, here)).candidates
     assert yaml(one) == '- name: udp-53 host-service: udp/53 peers: [192.0.2.9, "2001:db8::9"]'
     anywhere = [entry(f"{at}.7.7.7", HERE, 53) for at in range(11, 99)]
     assert first(anywhere) == "- name: udp-53 host-service: udp/53"
@@ -160,7 +160,7 @@ def test_a_table_of_anything_is_surveyed_in_little_memory() -> None:
 
     tracemalloc.start()
     try:
-        found = survey(scanned(60_000), ADDRESSES)
+        found = take_inventory(scanned(60_000), ADDRESSES)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -175,10 +175,10 @@ def test_a_table_of_anything_is_surveyed_in_little_memory() -> None:
 def test_what_is_forgotten_is_still_known_to_be_unsafe() -> None:
     masked = entry("192.0.2.9", HERE, 7, UDP)._replace(zone=3)
     noise = [entry("192.0.2.9", HERE, 1000 + at % 8000, TCP) for at in range(16_000)]
-    found = advise(survey([masked, *noise, entry("192.0.2.9", HERE, 7)], ADDRESSES))
+    found = advise(take_inventory([masked, *noise, entry("192.0.2.9", HERE, 7)], ADDRESSES))
     of_seven = [one for one in found.candidates if "udp/7 " in f"{yaml(one)} "]
     assert all(one.verdict is Verdict.REFUSED for one in of_seven)
-    assert survey([masked, *noise], ADDRESSES).excluded.bits
+    assert take_inventory([masked, *noise], ADDRESSES).excluded.bits
 
 
 @pytest.mark.parametrize("count", [3, MOST, MOST + 1, 5000])

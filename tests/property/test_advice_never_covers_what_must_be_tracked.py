@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ctpolicy.conntrack.addresses import HostAddresses
 from ctpolicy.conntrack.advice import Advice, Verdict, advise
 from ctpolicy.conntrack.entry import Entry, Status, Tuple, address
-from ctpolicy.conntrack.survey import survey
+from ctpolicy.conntrack.inventory import take_inventory
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import policy_text
 from ctpolicy.language.load import load_text
@@ -80,7 +80,7 @@ def packets(one: Entry) -> Iterator[Packet]:
 
 def advised(table: list[Entry], *, is_guess: bool = False) -> tuple[Advice, Policy]:
     """The advice for a table, and a policy of all that is not refused, read back from its text."""
-    found = advise(survey(table, ADDRESSES, is_guess=is_guess))
+    found = advise(take_inventory(table, ADDRESSES, is_guess=is_guess))
     entries = [one.entry for one in found.candidates if one.verdict is not Verdict.REFUSED]
     text = policy_text("advised", named(entries, "", set()), [], [])
     return found, load_text(text, "advised.yaml") if entries else Policy("advised")

@@ -22,9 +22,9 @@ from ctpolicy.conntrack.advice_report import Written, advice_json, advice_lines,
 from ctpolicy.conntrack.advice_rules import rules_of
 from ctpolicy.conntrack.entry import Entry
 from ctpolicy.conntrack.guessing import SAMPLE, guessed_addresses
+from ctpolicy.conntrack.inventory import take_inventory
 from ctpolicy.conntrack.pointless import Pointless
 from ctpolicy.conntrack.saved_entries import LONGEST, Unread, saved_entries
-from ctpolicy.conntrack.survey import survey
 from ctpolicy.errors import CtpolicyError, HostError, InputError
 from ctpolicy.importing.naming import named
 from ctpolicy.importing.text import entry_lines, policy_text
@@ -134,7 +134,7 @@ class _Host:
         addresses, entries = self._addresses(local, entries)
         live, rules = self._rules(addresses)
         standing = list(self._standing(live, policy, addresses))
-        found = survey(entries, addresses, standing, is_guess=self.guessed is not None)
+        found = take_inventory(entries, addresses, standing, is_guess=self.guessed is not None)
         self._note_what_is_unread(found.total)
         return advise(found, rules, policy, self._notes)
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from ctpolicy.conntrack.peers import Peers
-from ctpolicy.conntrack.survey import (
+from ctpolicy.conntrack.inventory import (
     EPHEMERAL,
     MANY_PORTS,
     TUNNEL_PORTS,
     Excluded,
+    Inventory,
     Role,
     Side,
-    Survey,
     Tally,
     Use,
 )
+from ctpolicy.conntrack.peers import Peers
 from ctpolicy.language.policy import (
     ANY_ADDRESS,
     ANY_PORT,
@@ -92,7 +92,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a survey comes to.
+    """What an inventory comes to.
 
     Args:
         total: entries of the table.
@@ -123,12 +123,12 @@ def nothing_known(_: Entry) -> Iterable[Dependence]:
 
 
 def advise(
-    found: Survey, rules: Dependences = nothing_known, policy: Policy | None = None, notes: Iterable[str] = ()
+    found: Inventory, rules: Dependences = nothing_known, policy: Policy | None = None, notes: Iterable[str] = ()
 ) -> Advice:
-    """Candidates for what a survey has found.
+    """Candidates for what an inventory has found.
 
     Args:
-        found: the survey.
+        found: the inventory.
         rules: what the host's rules take from conntrack.
         policy: that there is already; what it tracks or protects is not advised.
         notes: what is not known, for people.

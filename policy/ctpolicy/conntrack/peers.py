@@ -12,7 +12,7 @@ from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import IntervalSet
 
 MOST: Final = 256
-"""Addresses, and then networks, of one use; with conntrack.survey.MOST_USES of these that is some 30 MB at worst."""
+"""Addresses, and then networks, of one use; with conntrack.inventory.MOST_USES of these that is some 30 MB at worst."""
 
 _NETWORK: Final = {Family.IPV4: 24, Family.IPV6: 64}
 """The length of the prefixes that are kept once there are too many addresses."""
