@@ -136,6 +136,7 @@ FILTERS: Final[dict[str, tuple[Live, dict[str, set[Kind]]]]] = {
         nft([{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}]),
         {"web": set()},
     ),
+    "a proxy for servers": (nft([{"synproxy": {"mss": 1460, "wscale": 7}}]), {"web": LOST}),
     "a flow table": (nft([{"flow": {"op": "add", "flowtable": "@f"}}], hook="forward"), {"passed-on": LOST}),
 }
 

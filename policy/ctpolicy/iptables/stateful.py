@@ -55,6 +55,7 @@ _TAKINGS: Final = {
     "REDIRECT": Taking.REDIRECT,
     "CONNMARK": Taking.MARK,
     "CONNSECMARK": Taking.MARK,
+    "SYNPROXY": Taking.SYNPROXY,
     "FLOWOFFLOAD": Taking.OFFLOAD,
 }
 _MODULES: Final = {"connmark": Taking.MARK, "connlimit": Taking.LIMIT}

@@ -21,8 +21,8 @@ from ctpolicy.packetspace.universe import PATHS, Box, Field
 DEEPEST: Final = 16
 """Jumps into each other: the kernel's own bound is that (NFT_JUMP_STACK_SIZE)."""
 
-MOST_STEPS: Final = 100_000
-"""Rules that are asked for one policy entry; beyond, the rules are too many to tell."""
+MOST_STEPS: Final = 300_000
+"""Rules of one table that are asked for one policy entry, in a second or less; beyond, they are too many to tell."""
 
 
 class Effect(Enum):
@@ -46,6 +46,7 @@ class Taking(Enum):
     HELPER = "gives connections a helper"
     MARK = "uses connection marks"
     LIMIT = "counts connections"
+    SYNPROXY = "answers in the place of servers, whose connections it has to see"
     OFFLOAD = "puts connections into a flow table"
 
 

@@ -60,6 +60,7 @@ _TAKINGS: Final = {
     "ct helper": Taking.HELPER,
     "ct count": Taking.LIMIT,
     "flow": Taking.OFFLOAD,
+    "synproxy": Taking.SYNPROXY,
 }
 _XT_TARGETS: Final = {
     "SNAT": Taking.SOURCE_NAT,
@@ -68,6 +69,7 @@ _XT_TARGETS: Final = {
     "NETMAP": Taking.DESTINATION_NAT,
     "REDIRECT": Taking.REDIRECT,
     "CONNMARK": Taking.MARK,
+    "SYNPROXY": Taking.SYNPROXY,
     "connmark": Taking.MARK,
     "connlimit": Taking.LIMIT,
 }
