@@ -45,6 +45,7 @@ class Taking(Enum):
     REDIRECT = "redirects"
     HELPER = "gives connections a helper"
     MARK = "uses connection marks"
+    ZONE = "gives connections a zone"
     LIMIT = "counts connections"
     SYNPROXY = "answers in the place of servers, whose connections it has to see"
     OFFLOAD = "puts connections into a flow table"
