@@ -336,7 +336,18 @@ def _taken(step: Step, chain: StepChain, path: Path, is_request: bool) -> Depend
             return None
         return _lost(step, chain, "untracked packets are not translated")
     assert step.taking is not None
+    if _is_about_another_service(step, is_request):
+        return None
     return _lost(step, chain, f"it {step.taking.value}, and untracked packets belong to none")
+
+
+def _is_about_another_service(step: Step, is_request: bool) -> bool:
+    """Whether a rule names the port at the client's end, which may be any: then it means the service of that port."""
+    asked = {about for about, _ in step.conditions}
+    service, client = Field.DESTINATION_PORT, Field.SOURCE_PORT
+    if not is_request:
+        service, client = client, service
+    return client in asked and service not in asked
 
 
 def _lost(step: Step, chain: StepChain, why: str) -> Dependence:
