@@ -54,7 +54,9 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
     "iptables.worker": SYSTEM | FILES,  # is the child that becomes such a tool
     "iptables.installed": SYSTEM | FILES,  # looks for them
+    "conntrack.sockets": SYSTEM | FILES,  # opens netlink sockets in network namespaces
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart

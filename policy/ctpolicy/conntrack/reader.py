@@ -1,48 +1,36 @@
-"""The one door to the live conntrack table, and to the host's addresses: netlink sockets.
-
-A socket belongs for good to the network namespace in which it was made. So a thread of its own enters the namespace,
-makes the socket, and ends; this process stays where it is.
-"""
+"""The door to the entries of the live conntrack table, and to the host's addresses: over netlink sockets."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from ctpolicy.conntrack import addresses, codec, netlink
 from ctpolicy.conntrack.addresses import Answer, HostAddresses
 from ctpolicy.conntrack.entry import Entry
+from ctpolicy.conntrack.sockets import (
+    BUFFER,
+    DEADLINE,
+    NETLINK_NETFILTER,
+    NETLINK_ROUTE,
+    SOL_NETLINK,
+    dumped,
+    is_loaded,
+    not_privileged,
+    opened,
+    receive,
+)
 from ctpolicy.conntrack.table import Deleted
-from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError
 
-DEADLINE: Final = 20.0
-"""Seconds for one answer of the kernel's; a dump of 100,000 entries is 650 answers, and takes 0.2 altogether."""
-
-_MODULES: Final = Path("/sys/module")
-_CLONE_NEWNET: Final = 0x40000000
-_NETLINK_ROUTE: Final = 0
-_NETLINK_NETFILTER: Final = 12
-_SOL_NETLINK: Final = 270
-_CAP_ACK: Final = 10
 _STRICT_CHECK: Final = 12
-_BUFFER: Final = 1 << 16
-"""Bytes; the kernel sends at most 32 kB of a dump at once."""
 
 _BATCH: Final = 128
 """Deletions in one go. Their answers have to fit into the socket's buffer, at about 1 kB each (Linux 6.18)."""
-
-_MISSING: Final = {errno.EINVAL, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
-"""What nfnetlink answers for a part that is not in this kernel, and the kernel where nfnetlink itself is not."""
-
-_Made = TypeVar("_Made")
 
 
 class Conntrack:
@@ -59,10 +47,10 @@ class Conntrack:
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, as the kernel tells them. While the table changes, one may come twice."""
-        if not _is_loaded():
+        if not is_loaded():
             return
-        with self._socket(_NETLINK_NETFILTER) as asking:
-            for buffer, found in _dumped(asking, codec.dump_request(1)):
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
+            for buffer, found in dumped(asking, codec.dump_request(1)):
                 if found.kind == codec.NEW:
                     entry = codec.decode(buffer, found.start, found.end)
                     if entry is not None:
@@ -73,7 +61,7 @@ class Conntrack:
         deleted = gone = 0
         if not entries:
             return Deleted(0, 0)
-        with self._socket(_NETLINK_NETFILTER) as asking:
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
             for first in range(0, len(entries), _BATCH):
                 for code in self._answers(asking, entries[first : first + _BATCH]):
                     deleted += code == 0
@@ -88,13 +76,13 @@ class Conntrack:
             DeadlineError: no answer in time.
         """
         answers = []
-        with self._socket(_NETLINK_ROUTE) as asking:
+        with opened(NETLINK_ROUTE, self._namespace, self._deadline) as asking:
             # Linux 4.20 and later; before, all tables are sent, and addresses.py picks.
             with suppress(OSError):
-                asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+                asking.setsockopt(SOL_NETLINK, _STRICT_CHECK, 1)
             for request in addresses.requests(1):
                 # ENOENT is what there is for a family that has no local table, as where every device is down.
-                for buffer, found in _dumped(asking, request, nothing=errno.ENOENT):
+                for buffer, found in dumped(asking, request, nothing=errno.ENOENT):
                     answers.append(Answer(found.kind, bytes(buffer[found.start : found.end])))
         return addresses.host_addresses(answers)
 
@@ -107,115 +95,12 @@ class Conntrack:
         asked = (codec.deletion(entry, netlink.ACKNOWLEDGE, at) for at, entry in enumerate(entries))
         asking.send(b"".join(asked))
         left = len(entries)
-        buffer = bytearray(_BUFFER)
+        buffer = bytearray(BUFFER)
         while left:
-            for found in netlink.messages(buffer, _receive(asking, buffer)):
+            for found in netlink.messages(buffer, receive(asking, buffer)):
                 if found.kind == netlink.ERROR:
                     code = netlink.error_code(buffer, found)
                     if code == errno.EPERM:
-                        raise _not_privileged()
+                        raise not_privileged()
                     left -= 1
                     yield code
-
-    def _socket(self, protocol: int) -> socket.socket:
-        made = _made_in(self._namespace, lambda: _open(protocol)) if self._namespace else _open(protocol)
-        made.settimeout(self._deadline)
-        return made
-
-
-def _open(protocol: int) -> socket.socket:
-    try:
-        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise _without_netlink() from error
-    with suppress(OSError):  # Linux 4.3 and later: answers do not repeat what was asked
-        made.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    return made
-
-
-def _is_loaded() -> bool:
-    """Whether conntrack is in this kernel. To ask it would load it."""
-    return not _MODULES.is_dir() or (_MODULES / "nf_conntrack").exists()
-
-
-def _dumped(asking: socket.socket, request: bytes, nothing: int = 0) -> Iterator[tuple[bytearray, netlink.Message]]:
-    """The messages that answer a request for a dump, each in a buffer that is used again.
-
-    Args:
-        asking: the socket.
-        request: what is asked.
-        nothing: the errno that says that there is nothing.
-    """
-    buffer = bytearray(_BUFFER)
-    asking.send(request)
-    while True:
-        for found in netlink.messages(buffer, _receive(asking, buffer)):
-            if found.kind in {netlink.DONE, netlink.ERROR}:
-                code = netlink.error_code(buffer, found)
-                if code != nothing:
-                    _check(code)
-                return
-            yield buffer, found
-
-
-def _receive(asking: socket.socket, buffer: bytearray) -> int:
-    try:
-        return asking.recv_into(buffer)
-    except TimeoutError as error:
-        raise DeadlineError("The kernel did not answer over netlink in time; run this again.") from error
-    except OSError as error:
-        raise HostError(f"The kernel's answer over netlink was lost ({error.strerror}); run this again.") from error
-
-
-def _check(code: int) -> None:
-    if code in {errno.EPERM, errno.EACCES}:
-        raise _not_privileged()
-    if code in _MISSING:
-        raise _without_netlink()
-    if code:
-        raise HostError(f"The kernel refused to answer over netlink: {os.strerror(code)}.")
-
-
-def _not_privileged() -> HostError:
-    return HostError("The conntrack table may only be read and changed with CAP_NET_ADMIN: run this as root (sudo).")
-
-
-def _without_netlink() -> HostError:
-    return HostError(
-        "This kernel does not tell what is in the conntrack table: its module nf_conntrack_netlink is missing. Load "
-        "it: modprobe nf_conntrack_netlink."
-    )
-
-
-def _made_in(namespace: Path, make: Callable[[], _Made]) -> _Made:
-    """What is made by a thread that has entered a network namespace, and then ends."""
-
-    def entered() -> _Made:
-        _enter(namespace)
-        return make()
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(entered).result()
-
-
-def _enter(namespace: Path) -> None:
-    """Join a network namespace, this thread alone. (os.setns is newer than Python 3.11.)"""
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _no_namespace(namespace, error.errno or 0) from error
-    try:
-        if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-            raise _no_namespace(namespace, ctypes.get_errno())
-    finally:
-        os.close(descriptor)
-
-
-def _no_namespace(namespace: Path, code: int) -> CtpolicyError:
-    if code in {errno.EPERM, errno.EACCES}:
-        return HostError(f"Entering {namespace} needs CAP_SYS_ADMIN: run this as root (sudo).")
-    return InputError(
-        f"{namespace} is not a network namespace ({os.strerror(code)}); `ip netns list` shows those with names."
-    )
