@@ -9,12 +9,15 @@ from typing import Any, Final
 from ctpolicy.apply.protocol import own_of
 from ctpolicy.apply.snapshot import Snapshot
 from ctpolicy.cli.host import BACKENDS, backend_named, fitting, read_live, state_of
+from ctpolicy.conntrack.kernel_facts import KernelFacts
 from ctpolicy.errors import CtpolicyError, HostError
 from ctpolicy.language.load import load_files
 from ctpolicy.metrics.gathering import Failure, Source, Told
 from ctpolicy.metrics.of_changes import changes_metrics
+from ctpolicy.metrics.of_conntrack import table_metrics
 from ctpolicy.metrics.of_rules import BackendStatus, drift_metrics, rules_metrics
 from ctpolicy.netfilter.backend import Backend
+from ctpolicy.nftables.kernel import namespace_path
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.status import UNTOLD, Desired, Standard, status
 
@@ -22,7 +25,9 @@ RULES: Final = "rules"
 DRIFT: Final = "drift"
 OTHERS: Final = "others"
 CHANGES: Final = "changes"
-PARTS: Final = (RULES, DRIFT, OTHERS, CHANGES)
+TABLE: Final = "conntrack"
+STATISTICS: Final = "statistics"
+PARTS: Final = (RULES, DRIFT, OTHERS, CHANGES, TABLE, STATISTICS)
 """What may fail each by itself; the label `part` of ctpolicy_scrape_error."""
 
 
@@ -48,7 +53,7 @@ class HostMetrics:
 
     def sources(self) -> Mapping[str, Source]:
         """What has to be asked, by the part that fails with it."""
-        return {RULES: self._rules, CHANGES: self._changes}
+        return {RULES: self._rules, CHANGES: self._changes, TABLE: self._table}
 
     def _rules(self) -> Iterator[Told]:
         """Rules and drift, which take one reading of the host."""
@@ -105,3 +110,11 @@ class HostMetrics:
     def _changes(self) -> Iterator[Told]:
         remembered = state_of(self._netns, self._root)
         yield from changes_metrics(remembered.changes(), remembered.clock.boot())
+
+    def _table(self) -> Iterator[Told]:
+        facts = KernelFacts(namespace_path(self._netns) if self._netns else None).facts()
+        if facts.is_loaded and None in {facts.entries, facts.maximum}:
+            yield Failure(TABLE, HostError("This kernel does not tell how many entries there are, or may be."))
+        if facts.is_loaded and facts.statistics is None:
+            yield Failure(STATISTICS, HostError("This kernel does not tell what conntrack has counted."))
+        yield from table_metrics(facts)

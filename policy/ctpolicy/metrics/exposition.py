@@ -35,7 +35,9 @@ class MetricsCollector(Collector):
 
 
 def _family(metric: Metric) -> Family:
-    family: CounterMetricFamily | GaugeMetricFamily = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
+    family: CounterMetricFamily | GaugeMetricFamily = _FAMILIES[metric.kind](
+        metric.name, metric.help, labels=metric.labels
+    )
     for sample in metric.samples:
         family.add_metric(sample.labels, sample.value)
     return family
