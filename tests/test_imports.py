@@ -73,6 +73,8 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "language.source": {"os"},  # reads them, and refuses what is no file or too large
     "language.trust": {"os"},  # looks who else could write them
     "cli": FILES,  # takes file names
+    "cli.repeated": {"threading"},  # reads the host while somebody looks
+    "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
 }
