@@ -16,7 +16,9 @@ from ctpolicy.cli.terminal import keys_as_they_are_pressed
 from ctpolicy.conntrack.top import View
 from ctpolicy.conntrack.top_report import (
     ENTRY_TITLES,
+    NEW,
     TALKER_TITLES,
+    UNKNOWN,
     bar,
     entry_cells,
     failure_lines,
@@ -29,6 +31,8 @@ from ctpolicy.language.diagnostics import harmless
 
 _FILL_STYLES: Final = ((0.9, "bold red"), (0.75, "yellow"), (0.0, "green"))
 """From which fill on which; the alerts of examples/metrics begin where these do."""
+
+_BETWEEN: Final = "   "
 
 _AROUND_A_TABLE: Final = 2
 """Rows: one between it and what comes before, one for its titles."""
@@ -95,32 +99,35 @@ def _head(view: View, width: int) -> Iterator[Text]:
     if view.facts.fill is not None:
         style = next(style for least, style in _FILL_STYLES if view.facts.fill >= least)
         yield _line(f"[{bar(view.facts.fill, max(width - 2, 1))}]", style)
-    line = Text()
-    for name, value in rates(view):
-        line.append(f"{name} ")
-        line.append(f"{value}   ", "bold")
-    yield line
+    yield from _rate_lines(view, width)
     yield from (_line(failure, "red") for failure in failure_lines(view))
     if view.more_entries:
         yield _line(more_line(view), "dim")
 
 
+def _rate_lines(view: View, width: int) -> Iterator[Text]:
+    """The rates, as many on a line as there is room for; that something is dropped or refused is seen from afar."""
+    line = _line("", "")
+    for name, value in rates(view):
+        room = len(name) + 1 + len(value)
+        if line and len(line) + len(_BETWEEN) + room > width:
+            yield line
+            line = _line("", "")
+        style = "bold red" if name != NEW and value not in {"0", UNKNOWN} else "bold"
+        line.append(f"{_BETWEEN if line else ''}{name} ").append(value, style)
+    yield line
+
+
 def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], left: int) -> Table:
-    """Rows under each other, the first columns to the left; what has no room is cut, and numbers last."""
+    """Rows under each other, the first columns to the left; where there is no room, the first is cut."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=" ", title_style="")
     for at, title in enumerate(titles):
-        is_name = at < left
-        table.add_column(
-            Text(title, "bold"),
-            justify="left" if is_name else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if is_name else len(title),
-        )
+        # What may wrap gives way first, and the cells themselves do not wrap.
+        table.add_column(_line(title, "bold"), justify="left" if at < left else "right", no_wrap=at > 0)
     for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        table.add_row(*(_line(cell, "") for cell in row))
     return table
 
 
 def _line(text: str, style: str) -> Text:
-    return Text(harmless(text), style, no_wrap=True, overflow="ellipsis")
+    return Text(harmless(text), style, no_wrap=True, overflow="crop")

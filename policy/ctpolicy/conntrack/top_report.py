@@ -10,6 +10,7 @@ from ctpolicy.conntrack.top import EntryRate, Talker, View
 
 BAR: Final = 30
 UNKNOWN: Final = "?"
+NEW: Final = "new/s"
 TALKER_TITLES: Final = ("source", "entries", "share")
 ENTRY_TITLES: Final = ("policy entry", "role", "packets/s", "bytes/s")
 
@@ -68,7 +69,7 @@ def rates(view: View) -> tuple[tuple[str, str], ...]:
     counted = view.counted or {}
     about = "~" if view.sampled is not None else ""
     return (
-        ("new/s", UNKNOWN if view.new is None else about + number(view.new)),
+        (NEW, UNKNOWN if view.new is None else about + number(view.new)),
         ("drops/s", number(counted.get("drop"))),
         ("early drops/s", number(counted.get("early_drop"))),
         ("insert failures/s", number(counted.get("insert_failed"))),
