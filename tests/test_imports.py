@@ -76,6 +76,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "cli.repeated": {"threading"},  # reads the host while somebody looks
     "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
+    "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
 }
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ctpolicy.conntrack import addresses, codec, netlink
+from ctpolicy.conntrack import addresses, codec, netlink, outline
 from ctpolicy.conntrack.addresses import Answer, HostAddresses
 from ctpolicy.conntrack.entry import Entry
 from ctpolicy.conntrack.sockets import (
@@ -25,9 +25,13 @@ from ctpolicy.conntrack.sockets import (
     opened,
     receive,
 )
+from ctpolicy.conntrack.statistics import Row
 from ctpolicy.conntrack.table import Deleted
 
 _STRICT_CHECK: Final = 12
+
+_ROWS: Final = 2000
+"""Entries that are told at once."""
 
 _BATCH: Final = 128
 """Deletions in one go. Their answers have to fit into the socket's buffer, at about 1 kB each (Linux 6.18)."""
@@ -55,6 +59,38 @@ class Conntrack:
                     entry = codec.decode(buffer, found.start, found.end)
                     if entry is not None:
                         yield entry
+
+    def rows(self, most: int | None = None, seconds: float | None = None) -> Iterator[list[Row]]:
+        """Every entry as statistics want it, some at a time.
+
+        The kernel walks over the hash table from its first bucket to its last. Where an entry lies there is as good as
+        random (its tuple's hash under a secret key), so the first entries are a random sample of all.
+
+        Args:
+            most: end after about so many.
+            seconds: end after so many seconds.
+
+        Raises:
+            HostError: they cannot be read.
+            DeadlineError: no answer in time.
+        """
+        if not is_loaded():
+            return
+        began, told = time.monotonic(), 0
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
+            rows: list[Row] = []
+            for buffer, found in dumped(asking, codec.dump_request(1)):
+                row = outline.row(buffer, found.start, found.end) if found.kind == codec.NEW else None
+                if row is not None:
+                    rows.append(row)
+                if len(rows) == (_ROWS if most is None else min(_ROWS, most - told)):
+                    yield rows
+                    told += len(rows)
+                    rows = []
+                    if told == most or (seconds is not None and time.monotonic() - began > seconds):
+                        return  # closing the socket ends the dump
+            if rows:
+                yield rows
 
     def delete(self, entries: Sequence[Entry]) -> Deleted:
         """Delete entries: each only if it still has its id."""
