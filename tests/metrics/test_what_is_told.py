@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ctpolicy.apply.record import Change, Outcome
 from ctpolicy.conntrack.facts import Statistics, TableFacts
+from ctpolicy.language.diagnostics import harmless
 from ctpolicy.metrics.exposition import negotiated, text
 from ctpolicy.metrics.metric import Kind, Metric, Sample
 from ctpolicy.metrics.of_changes import changes_metrics
@@ -133,12 +134,13 @@ def test_what_the_kernel_does_not_tell_is_left_out() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    """Somebody's chain among ours may have any name, and it must not forge a sample."""
-    evil = 'a"} 1\nctpolicy_drift{backend="nftables'
+    """Somebody's chain among ours may have any name, and it must neither forge a sample nor draw on a terminal."""
+    evil = 'a"} 1\nctpolicy_drift{backend="nftables\x1b[2J\\'
     status = Status("nftables", (Counted(evil, "bypass", 1, 1),), ())
     values = read(rules_metrics([BackendStatus(status, None)]))
     assert only("ctpolicy_drift", values) == {}
-    assert only("ctpolicy_entry_packets_total", values) == {("nftables", evil, "bypass"): 1}
+    assert only("ctpolicy_entry_packets_total", values) == {("nftables", harmless(evil), "bypass"): 1}
+    assert b"\x1b" not in text(rules_metrics([BackendStatus(status, None)]))
 
 
 def test_who_asks_for_openmetrics_gets_it() -> None:

@@ -79,7 +79,7 @@ def command(
     if textfile:
         write_textfile(textfile, content)
     else:
-        click.echo(content, nl=False)
+        click.echo(content.decode(), nl=False)
     _tell(gathered.failures)
     # A mistake in what was given is one of whoever gave it, also if that is a cron job.
     for failure in gathered.failures:

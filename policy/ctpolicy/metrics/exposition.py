@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ctpolicy.language.diagnostics import harmless
 from ctpolicy.metrics.metric import Kind, Metric
 
 _FAMILIES: Final = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
@@ -39,7 +40,8 @@ def _family(metric: Metric) -> Family:
         metric.name, metric.help, labels=metric.labels
     )
     for sample in metric.samples:
-        family.add_metric(sample.labels, sample.value)
+        # What comes from a host is text on a terminal too, where people look at this first.
+        family.add_metric([harmless(value) for value in sample.labels], sample.value)
     return family
 
 
