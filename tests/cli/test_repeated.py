@@ -15,7 +15,7 @@ def test_each_is_had_once() -> None:
     with Repeated(lambda: next(made, -1), 0.01, called.release, time.monotonic) as repeated:
         for _ in range(3):
             called.acquire(timeout=5)
-        found = []
+        found: list[int] = []
         while len(found) < 3:
             found += [one for one in repeated if one >= 0]
     assert found == [0, 1, 2]
