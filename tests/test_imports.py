@@ -13,8 +13,12 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 # What each part may import of ours, besides itself and `errors`.
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
+EVERYTHING: Final = (
+    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics"}
+)
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
+    "namespaces": set(),
     "packetspace": set(),
     "language": {"packetspace", "meaning"},  # the loader's last stage asks what was read (decision 0004)
     "meaning": {"language.policy", "packetspace"},
@@ -22,15 +26,15 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "netfilter": {"meaning", "language.policy", "packetspace"},
     "nftables": BELOW_BACKENDS,
     "iptables": BELOW_BACKENDS,
-    "conntrack": BELOW_BACKENDS,
+    "conntrack": BELOW_BACKENDS | {"namespaces"},
     "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS,
-    "apply": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
-    "cli": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack", "metrics"},
-    "testing": BELOW_BACKENDS | BACKENDS | {"importing", "plan", "apply", "review", "conntrack", "metrics"},
+    "cli": EVERYTHING,
+    "testing": EVERYTHING,
 }
 ON_ITS_OWN: Final = {"packetspace"}  # not even errors
 
@@ -49,6 +53,7 @@ DYNAMIC: Final = {"importlib.import_module", "__import__", "exec", "eval"}
 
 # The doors: modules that may, with what each may and why.
 MAY_TOUCH: Final[dict[str, set[str]]] = {
+    "namespaces": SYSTEM | FILES,  # enters and makes network namespaces
     "nftables.kernel": SYSTEM | FILES,  # talks to libnftables, in a child with a deadline
     "nftables.worker": SYSTEM | FILES,  # is that child
     "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
@@ -62,7 +67,6 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart
     "apply.clock": SYSTEM | FILES,  # clocks, and who is there
     "apply.signals": SYSTEM,  # lets them wait
-    "apply.scratch": SYSTEM | FILES,  # makes scratch network namespaces
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit

@@ -84,7 +84,7 @@ def test_command_line_that_is_wrong_is_refused() -> None:
 
 
 def test_every_command_has_its_row() -> None:
-    rows = re.findall(r"^\| `ctpolicy ([a-z]+)", README.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `ctpolicy ([a-z-]+)", README.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(COMMANDS)
 
 

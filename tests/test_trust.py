@@ -172,6 +172,12 @@ def _is_ours(value: ast.expr) -> bool:
             return True
         case ast.Call(func=ast.Name(id="harmless")):
             return True
+        case ast.JoinedStr(values=parts):
+            return all(map(_is_ours, parts))
+        case ast.FormattedValue(value=ast.Attribute(attr="number")):  # of a change
+            return True
+        case ast.FormattedValue(format_spec=ast.JoinedStr(values=[ast.Constant(value="g")])):  # takes numbers alone
+            return True
         case ast.IfExp(body=body, orelse=orelse):
             return _is_ours(body) and _is_ours(orelse)
         case ast.BinOp(op=ast.Add(), left=left, right=right):
@@ -185,6 +191,7 @@ def _is_ours(value: ast.expr) -> bool:
 MADE_OF_OURS: Final = {
     ("compile.py", "text(table)"): "names and comments of a small alphabet; the law of names and comments",
     ("compile.py", "texts.get(form or 'iptables', '')"): "the same",
+    ("drain.py", "drained_line(drained)"): "numbers",
     ("migrate.py", "f'First: {target}'"): "a choice of ours",
     ("migrate.py", "f'\\nThen: {source}'"): "a choice of ours",
     ("migrate.py", 'f"Moved: the host was read again. {targe'): "two choices of ours",

@@ -113,6 +113,13 @@ def test_a_damaged_plan_is_told_as_such_and_not_as_a_policy(policy: Path, dump: 
     assert "cannot be read" in refused("apply", out)
 
 
+def test_a_plan_that_others_can_write_is_looked_at_and_not_applied(policy: Path, dump: Path) -> None:
+    out = save(policy, dump)
+    out.chmod(0o666)
+    assert "may be written by everybody" in refused("apply", out)
+    done("plan", "--live", dump, out)
+
+
 def test_nothing_but_a_file_is_written_over(policy: Path, dump: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("precious")

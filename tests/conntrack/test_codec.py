@@ -65,13 +65,13 @@ def test_reading_a_tuple_is_the_inverse_of_writing_it(made: tuple[Family, Tuple]
 
 
 @given(tuples(), st.integers(0, (1 << 32) - 1), st.sampled_from((0, 9)))
-def test_a_deletion_names_tuple_id_and_zone(made: tuple[Family, Tuple], number: int, zone: int) -> None:
-    family, original = made
-    sent = codec.deletion(Entry(family, original, original, Status(0), number, zone=zone), 0, 3)
+def test_a_deletion_names_reply_tuple_id_and_zone(made: tuple[Family, Tuple], number: int, zone: int) -> None:
+    family, reply = made
+    sent = codec.deletion(Entry(family, Tuple(1, 2, 50), reply, Status(0), number, zone=zone), 0, 3)
     (found,) = netlink.messages(sent, len(sent))
     assert found.sequence == 3
     parts = netlink.values(sent, found.start + 4, found.end)
-    assert parts.pop(1) == codec.encode_tuple(family, original)[4:]
+    assert parts.pop(2) == codec.encode_tuple(family, reply)[4:]
     assert parts == {12: number.to_bytes(4)} | ({18: zone.to_bytes(2)} if zone else {})
 
 
@@ -105,3 +105,11 @@ def test_an_error_says_its_errno() -> None:
     sent = netlink.message(netlink.ERROR, 0, 1, payload)
     (found,) = netlink.messages(sent, len(sent))
     assert netlink.error_code(sent, found) == 2
+
+
+def test_a_tuple_with_one_port_is_an_error() -> None:
+    """It was read as one whose other port is not known, and then printed by nobody."""
+    whole = codec.encode_tuple(Family.IPV4, Tuple(1, 2, 17, 3, 4))
+    broken = whole[:-6] + (50).to_bytes(2, "little" if netlink.header(0, 1) >> 24 else "big") + whole[-4:]
+    with pytest.raises(HostError, match="cut"):
+        codec.decode_tuple(Family.IPV4, broken, 4, len(broken))

@@ -119,6 +119,61 @@ def test_a_protocol_that_the_kernel_tracks_without_its_ports_is_not_guessed() ->
     assert by(everything).judge(Entry(Family.IPV4, ping, answer, ANSWERED, 1)) == "all"
 
 
+def flow(source: str, destination: str, port: int, protocol: int = 6, source_port: int = 40000) -> Entry:
+    """An answered entry of a flow to a port."""
+    there = Tuple(int(IPv4Address(source)), int(IPv4Address(destination)), protocol, source_port, port)
+    back = Tuple(there.destination, there.source, protocol, port, source_port)
+    return Entry(Family.IPV4, there, back, ANSWERED, 1)
+
+
+def test_flows_that_differ_in_one_value_have_each_their_own_entry() -> None:
+    services = "".join(
+        f"  - name: {kind}-{port}-{peer}\n    host-{kind}: tcp/{port}\n    peers: [192.0.2.{peer}]\n"
+        for kind in ("service", "client")
+        for port in (9100, 9200)
+        for peer in (2, 3)
+    )
+    pointless = by(
+        f"bypass:\n{services}  - name: from-53\n    match: {{protocol: udp, source-ports: [53], both-ways: true}}\n"
+    )
+    for port in (9100, 9200):
+        for peer in (2, 3, 2):
+            assert pointless.judge(flow(f"192.0.2.{peer}", "192.0.2.1", port)) == f"service-{port}-{peer}"
+            assert pointless.judge(flow("192.0.2.1", f"192.0.2.{peer}", port)) == f"client-{port}-{peer}"
+            assert pointless.judge(flow(f"192.0.2.{peer}", "192.0.2.1", port + 1)) is None
+    assert pointless.judge(flow("192.0.2.9", "192.0.2.1", 7, 17, source_port=53)) == "from-53"
+    assert pointless.judge(flow("192.0.2.9", "192.0.2.1", 7, 17, source_port=54)) is None
+
+
+def test_loopback_is_decided_at_output_alone() -> None:
+    def matching(paths: str, more: str = "") -> Pointless:
+        return by(
+            f"bypass:\n  - name: local\n    match: {{protocol: tcp, paths: {paths}{more}}}\n    acknowledge: a test\n"
+        )
+
+    loopback, elsewhere = flow("127.0.0.1", "192.0.2.1", 9100), flow("192.0.2.1", "192.0.2.9", 9100)
+    assert by(SERVICE).judge(loopback) == "metrics"
+    on_lo = matching("[out]", ", interfaces: [lo]")
+    assert on_lo.judge(loopback) == "local"
+    assert on_lo.judge(elsewhere) is None
+    all_in = "  - name: in\n    match: {protocol: tcp, paths: [in]}\n    acknowledge: a test\n"
+    assert (
+        by(
+            f"bypass:\n{all_in}" + all_in.replace("name: in", "name: out").replace("[in]", "[out], interfaces: [lo]")
+        ).judge(elsewhere)
+        is None
+    )
+    assert matching("[out]").judge(loopback) == "local"
+    assert matching("[in]").judge(loopback) is None
+
+
+def test_what_is_sent_to_a_group_is_taken_by_this_host() -> None:
+    groups = "bypass:\n  - name: groups\n    ports: udp/5353\n    paths: [in, out]\n"
+    for group in ("224.0.0.251", "255.255.255.255"):
+        assert by(groups).judge(flow("192.0.2.2", group, 5353, 17)) == "groups"
+    assert by(groups).judge(flow("192.0.2.2", "192.0.2.99", 5353, 17)) is None
+
+
 MANY: Final = [entry(port, number=port) for port in range(1024, 9024)]
 OTHERS: Final = [entry(port, to=22, number=port) for port in range(1024, 3024)]
 

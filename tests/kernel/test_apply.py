@@ -35,6 +35,30 @@ TAMPERINGS = {
     "a set added": "add set inet ctpolicy strangers { type ipv4_addr; elements = { 192.0.2.1 }; }",
     "a set of another kind added": "add set inet ctpolicy pairs { type ipv4_addr . inet_service; }",
     "a counter added": "add counter inet ctpolicy mine",
+    "a counter added, and a rule that counts with it": (
+        "add counter inet ctpolicy mine; add rule inet ctpolicy prerouting counter name mine"
+    ),
+    "a map of counters added, and a rule that asks it": (
+        "add counter inet ctpolicy mine; add map inet ctpolicy counters { type inet_service : counter; }; "
+        'add element inet ctpolicy counters { 53 : "mine" }; '
+        "add rule inet ctpolicy output_tcp counter name tcp dport map @counters"
+    ),
+    "a quota added": "add quota inet ctpolicy mine { over 5 mbytes; }",
+    "a limit added": "add limit inet ctpolicy mine { rate 5/second; }",
+    "a helper added": 'add ct helper inet ctpolicy mine { type "ftp" protocol tcp; }',
+    "a timeout added": "add ct timeout inet ctpolicy mine { protocol tcp; policy = { established: 9 }; }",
+    "a meter added": "add rule inet ctpolicy output_tcp meter m { ip saddr timeout 9s limit rate 5/second } accept",
+    "a table put to sleep": "add table inet ctpolicy { flags dormant; }",
+    "a chain of ours with a hook": (
+        "flush map inet ctpolicy prerouting_protocols; flush chain inet ctpolicy prerouting_tcp; "
+        "delete chain inet ctpolicy prerouting_tcp; "
+        "add chain inet ctpolicy prerouting_tcp { type filter hook prerouting priority -300; }"
+    ),
+    "a map of our name that is a set": (
+        "flush chain inet ctpolicy prerouting; delete map inet ctpolicy prerouting_protocols; "
+        "add set inet ctpolicy prerouting_protocols { type inet_proto; elements = { 6 }; }; "
+        "add rule inet ctpolicy prerouting meta l4proto @prerouting_protocols accept"
+    ),
     "a priority that is too late": (
         "flush chain inet ctpolicy prerouting; delete chain inet ctpolicy prerouting; "
         "add chain inet ctpolicy prerouting { type filter hook prerouting priority -150; }"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError, KernelCrashError, RefusedError
+from ctpolicy.namespaces import namespace_path
 from ctpolicy.nftables.host import NftablesHost
-from ctpolicy.nftables.kernel import Libnftables, namespace_path
+from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.nftables.worker import WorkerStatus
 
 

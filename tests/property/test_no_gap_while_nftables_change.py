@@ -20,7 +20,9 @@ from ctpolicy.nftables.render_json import Json, load_document
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.nftables.stand_in import PREFIX
 from ctpolicy.nftables.transaction import removal, transactions
+from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.plan.plan import plan_policy
 from ctpolicy.testing.strategies import policies
 from kernel.live import host_of, kernel_of
 from kernel.namespace import Namespace
@@ -88,6 +90,9 @@ def test_a_stand_in_that_was_left_behind_is_removed(namespace: Namespace, carrie
     if carried_out == 1:
         assert list(NFTABLES.counted(live)) == list(NFTABLES.counted(old)), "it counts nothing"
     assert not list(NFTABLES.faults(live))
+    assert plan_policy(NFTABLES, policy(METRICS), live)
+    packet = parse_packet("in tcp 10.1.0.1:4000 -> 10.0.0.9:9100")
+    assert NFTABLES.way(live, packet).untracked
     host.change(live, new)
     assert host.read() == new
     assert PREFIX not in namespace.ruleset()

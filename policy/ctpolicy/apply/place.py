@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
-import threading
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ctpolicy.errors import HostError
+from ctpolicy.namespaces import made_in
 
 STATE: Final = Path("/var/lib/ctpolicy")
 RUNTIME: Final = Path("/run/ctpolicy")
 
-_CLONE_NEWNET: Final = 0x40000000
 _SO_NETNS_COOKIE: Final = 71  # Linux 5.14
 _OURS: Final = Path("/proc/self/ns/net")
 _OF_THE_HOST: Final = Path("/proc/1/ns/net")
@@ -56,41 +55,24 @@ def place_of(namespace: Path | None, root: Path | None = None) -> Place:
 
 
 def is_the_hosts(namespace: Path = _OURS) -> bool:
-    """Whether it is that of the first process. Who may not look there is an ordinary user, or in a container."""
+    """Whether it is that of the first process. Who may not look there is an ordinary user, or in a container.
+
+    Or our own service, which has not the capabilities that looking at the first process takes. systemd tells it where
+    its state is.
+    """
     try:
         return namespace.stat().st_ino == _NUMBER_OF_THE_HOSTS or namespace.samefile(_OF_THE_HOST)
     except OSError:
-        return False
+        return namespace == _OURS and os.environ.get("STATE_DIRECTORY") == str(STATE)
 
 
 def _cookie(namespace: Path | None) -> int:
-    """Asked by a thread of its own, because entering moves the thread that does it."""
-    found: list[int] = []
-    failed: list[OSError] = []
-
-    def ask() -> None:
-        try:
-            if namespace is not None:
-                _enter(namespace)
-            with socket.socket(socket.AF_UNIX) as asking:
-                answer = asking.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
-            found.append(int.from_bytes(answer, "little"))
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    thread.join()
-    if failed:
-        raise HostError(f"The network namespace cannot be told from others: {failed[0].strerror}.") from failed[0]
-    return found[0]
-
-
-def _enter(namespace: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if libc.setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(descriptor)
+        return made_in(namespace, _own_cookie)
+    except OSError as error:
+        raise HostError(f"The network namespace cannot be told from others: {error.strerror}.") from error
+
+
+def _own_cookie() -> int:
+    with socket.socket(socket.AF_UNIX) as asking:
+        return int.from_bytes(asking.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)

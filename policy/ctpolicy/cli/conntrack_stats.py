@@ -14,7 +14,7 @@ from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.conntrack.statistics_report import survey_json, survey_lines
 from ctpolicy.conntrack.survey import Survey, survey_live, survey_saved
 from ctpolicy.errors import InputError
-from ctpolicy.nftables.kernel import namespace_path
+from ctpolicy.namespaces import namespace_path
 
 DEADLINE: Final = 15.0
 """Seconds of reading a live table; a million entries take about half of that."""

@@ -19,8 +19,8 @@ from ctpolicy.conntrack.kernel_facts import KernelFacts
 from ctpolicy.conntrack.top import Reading, View, view
 from ctpolicy.conntrack.top_reading import Reader
 from ctpolicy.conntrack.top_report import lines
+from ctpolicy.namespaces import namespace_path
 from ctpolicy.netfilter.backend import Counted
-from ctpolicy.nftables.kernel import namespace_path
 
 _INTERVAL: Final = 2.0
 _SHORTEST: Final = 0.2

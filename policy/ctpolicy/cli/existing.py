@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ctpolicy.cli.host import conntrack_of
+from ctpolicy.cli.host import conntrack_of, read_live
 from ctpolicy.cli.output import print_lines, tell
 from ctpolicy.conntrack.drain import count, drain
 from ctpolicy.conntrack.pointless import Pointless
@@ -53,9 +53,9 @@ def tell_of_existing(plan: Plan[Any], netns: str | None, and_drain: bool) -> Non
     try:
         if next(conntrack.entries(), None) is None:
             return
+        beside = read_live(netns, backend=plan.backend).foreign(plan.backend).treatment
         with bounded(MOST_WORK):
-            # What others' rules leave untracked besides does not matter: nothing can track again what ours let by.
-            pointless = Pointless.by_change(plan.backend, plan.live, plan.desired, conntrack.addresses())
+            pointless = Pointless.by_change(plan.backend, plan.live, plan.desired, conntrack.addresses(), beside)
         counted = count(conntrack.entries(), pointless)
         if not counted:
             return

@@ -13,7 +13,6 @@ from ctpolicy.apply import timer
 from ctpolicy.apply.place import is_the_hosts, place_of
 from ctpolicy.apply.protocol import Doors
 from ctpolicy.apply.record import Change
-from ctpolicy.apply.scratch import scratch_namespace
 from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
 from ctpolicy.conntrack.reader import Conntrack
@@ -26,10 +25,11 @@ from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.language.load import load_files
 from ctpolicy.language.policy import Policy
 from ctpolicy.language.trust import whoever_asked
+from ctpolicy.namespaces import namespace_path, scratch_namespace
 from ctpolicy.netfilter.backend import Backend, Host
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.host import NftablesHost
-from ctpolicy.nftables.kernel import Libnftables, namespace_path
+from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.plan.dump import read_dump

@@ -16,8 +16,8 @@ from ctpolicy.metrics.gathering import Failure, Source, Told
 from ctpolicy.metrics.of_changes import changes_metrics
 from ctpolicy.metrics.of_conntrack import table_metrics
 from ctpolicy.metrics.of_rules import BackendStatus, drift_metrics, rules_metrics
+from ctpolicy.namespaces import namespace_path
 from ctpolicy.netfilter.backend import Backend
-from ctpolicy.nftables.kernel import namespace_path
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.status import UNTOLD, Desired, Standard, status
 

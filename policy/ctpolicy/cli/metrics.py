@@ -17,7 +17,7 @@ from ctpolicy.metrics.exposition import negotiated, text
 from ctpolicy.metrics.gathering import SECONDS, Failure, Gathering
 from ctpolicy.metrics.server import MetricsServer, serve
 from ctpolicy.metrics.textfile import write_textfile
-from ctpolicy.nftables.kernel import namespace_path
+from ctpolicy.namespaces import namespace_path
 
 
 @click.command("metrics")

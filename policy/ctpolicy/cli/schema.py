@@ -13,8 +13,8 @@ from ctpolicy.language.schema import SCHEMAS, shipped_schema
 def command(name: str) -> None:
     """Print a JSON Schema: that of policies, or of what a command prints with --json or writes.
 
-    NAME is policy (the default), plan, diff, explain, status, history, drain, lint, or diagnostics, which is what
-    validate prints.
+    NAME is policy (the default), plan, diff, explain, status, history, drain, lint, diagnostics, which is what
+    validate prints, or saved-plan, which is what `plan --out` writes.
 
     \b
       ctpolicy schema > policy-v1.schema.json

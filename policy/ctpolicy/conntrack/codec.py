@@ -87,7 +87,11 @@ def dump_request(sequence: int) -> bytes:
 
 
 def deletion(entry: Entry, flags: int, sequence: int) -> bytes:
-    """Ask to delete one entry: that of this tuple, zone and id, and no other.
+    """Ask to delete one entry: that of these tuples, zone and id, and no other.
+
+    The kernel makes the id of where the entry lies, of its original tuple and of its master (Linux 6.18), so an entry
+    that has come into the place of another may have the same, though it is translated. The reply tuple tells those
+    apart, and so the entry is looked up by that.
 
     Raises:
         ValueError: it has no id, so that a newer entry with its tuple could go in its place. That is a bug of ours.
@@ -95,13 +99,13 @@ def deletion(entry: Entry, flags: int, sequence: int) -> bytes:
     if entry.id is None:
         raise ValueError("an entry without its id")
     # Without a tuple the kernel would delete all that there is.
-    what = encode_tuple(entry.family, entry.original) + attribute(_ID, _INTEGER.pack(entry.id))
+    what = encode_tuple(entry.family, entry.reply, _TUPLE_REPLY) + attribute(_ID, _INTEGER.pack(entry.id))
     zone = attribute(_ZONE, entry.zone.to_bytes(2)) if entry.zone else b""
     return message(_DELETE, flags, sequence, bytes((_NUMBERS[entry.family], 0, 0, 0)) + what + zone)
 
 
-def encode_tuple(family: Family, of: Tuple) -> bytes:
-    """The original tuple, as the kernel takes and tells it."""
+def encode_tuple(family: Family, of: Tuple, direction: int = _TUPLE_ORIG) -> bytes:
+    """A tuple, as the kernel takes and tells it."""
     width = family.bits // 8
     source, destination = (_V4_SRC, _V4_DST) if family is Family.IPV4 else (_V6_SRC, _V6_DST)
     addresses = nested(
@@ -123,7 +127,7 @@ def encode_tuple(family: Family, of: Tuple) -> bytes:
             attribute(code, bytes((of.icmp.code,))),
         ]
     zone = attribute(_TUPLE_ZONE, of.zone.to_bytes(2)) if of.zone else b""
-    return nested(_TUPLE_ORIG, addresses, nested(_TUPLE_PROTO, *parts), zone)
+    return nested(direction, addresses, nested(_TUPLE_PROTO, *parts), zone)
 
 
 def decode(buffer: Bytes, start: int, end: int) -> Entry | None:
@@ -221,7 +225,8 @@ def decode_any_tuple(family: Family, buffer: Bytes, start: int, end: int) -> Tup
     addresses = _within(parts, _TUPLE_IP)
     protocol = _within(parts, _TUPLE_PROTO)
     source, destination = (_V4_SRC, _V4_DST) if family is Family.IPV4 else (_V6_SRC, _V6_DST)
-    if not {source, destination} <= addresses.keys() or _PROTO_NUM not in protocol:
+    has_half_its_ports = (_SRC_PORT in protocol) != (_DST_PORT in protocol)
+    if not {source, destination} <= addresses.keys() or _PROTO_NUM not in protocol or has_half_its_ports:
         raise malformed()
     number = protocol[_PROTO_NUM][0]
     icmp = [protocol.get(kind) for kind in _ICMP.get(number, ())]

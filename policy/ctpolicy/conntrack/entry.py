@@ -114,7 +114,7 @@ class Entry(NamedTuple):
         original: the direction in which it was begun.
         reply: the direction that answers.
         status: what is known of it.
-        id: the kernel's, made of where the entry lies in memory, its reply tuple and its master; None if not said.
+        id: the kernel's, made of where the entry lies in memory, its original tuple and its master; None if not said.
         timeout: seconds until it goes, if no packet comes; None for what has none, such as what is offloaded.
         zone: of both directions.
         mark: 0 if none.

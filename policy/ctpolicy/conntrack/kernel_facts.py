@@ -18,8 +18,9 @@ from typing import Final
 from ctpolicy.conntrack import counted
 from ctpolicy.conntrack.counted import Totals
 from ctpolicy.conntrack.facts import ENTRY_BYTES, Statistics, TableFacts, entry_bytes, timeouts_and_settings
-from ctpolicy.conntrack.sockets import DEADLINE, NETLINK_NETFILTER, dumped, is_loaded, made_in, opened
+from ctpolicy.conntrack.sockets import DEADLINE, NETLINK_NETFILTER, dumped, is_loaded, opened
 from ctpolicy.errors import HostError
+from ctpolicy.namespaces import made_in
 
 _SYSCTLS: Final = Path("/proc/sys/net/netfilter")
 _STATISTICS: Final = Path("/proc/thread-self/net/stat/nf_conntrack")

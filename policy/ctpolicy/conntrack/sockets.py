@@ -1,23 +1,18 @@
-"""Netlink sockets in any network namespace, and what it takes to read their answers.
-
-A socket belongs for good to the network namespace in which it was made. So a thread of its own enters the namespace,
-makes the socket, and ends; this process stays where it is.
-"""
+"""Netlink sockets in any network namespace, and what it takes to read their answers."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from ctpolicy.conntrack import netlink
-from ctpolicy.errors import CtpolicyError, DeadlineError, HostError, InputError
+from ctpolicy.errors import DeadlineError, HostError
+from ctpolicy.namespaces import made_in
 
 DEADLINE: Final = 20.0
 """Seconds for one answer of the kernel's; a dump of 100,000 entries is 650 answers, and takes 0.2 altogether."""
@@ -29,14 +24,11 @@ NETLINK_ROUTE: Final = 0
 NETLINK_NETFILTER: Final = 12
 
 _MODULES: Final = Path("/sys/module")
-_CLONE_NEWNET: Final = 0x40000000
 SOL_NETLINK: Final = 270
 _CAP_ACK: Final = 10
 
 _MISSING: Final = {errno.EINVAL, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
 """What nfnetlink answers for a part that is not in this kernel, and the kernel where nfnetlink itself is not."""
-
-_Made = TypeVar("_Made")
 
 
 def opened(protocol: int, namespace: Path | None = None, deadline: float = DEADLINE) -> socket.socket:
@@ -117,39 +109,4 @@ def _without_netlink() -> HostError:
     return HostError(
         "This kernel does not tell what is in the conntrack table: its module nf_conntrack_netlink is missing. Load "
         "it: modprobe nf_conntrack_netlink."
-    )
-
-
-def made_in(namespace: Path | None, make: Callable[[], _Made]) -> _Made:
-    """What is made by a thread that has entered a network namespace, and then ends; for None, right here."""
-    if namespace is None:
-        return make()
-
-    def entered() -> _Made:
-        _enter(namespace)
-        return make()
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(entered).result()
-
-
-def _enter(namespace: Path) -> None:
-    """Join a network namespace, this thread alone. (os.setns is newer than Python 3.11.)"""
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _no_namespace(namespace, error.errno or 0) from error
-    try:
-        if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-            raise _no_namespace(namespace, ctypes.get_errno())
-    finally:
-        os.close(descriptor)
-
-
-def _no_namespace(namespace: Path, code: int) -> CtpolicyError:
-    if code in {errno.EPERM, errno.EACCES}:
-        return HostError(f"Entering {namespace} needs CAP_SYS_ADMIN: run this as root (sudo).")
-    return InputError(
-        f"{namespace} is not a network namespace ({os.strerror(code)}); `ip netns list` shows those with names."
     )

@@ -120,9 +120,9 @@ class IptablesTools:
         if done.status:
             raise self._failure(tool, variant, family, done)
         # Both with exit status 0: it prints that line instead of the table, or of some chains (nft 1.8.9).
-        if any(line.startswith("# Table `") for line in done.output.splitlines()):
+        if any(line.startswith("# Table `") for line in done.output.split("\n")):
             raise NotForIptablesError(_not_for_iptables(family))
-        if "*raw" not in done.output.splitlines():
+        if "*raw" not in done.output.split("\n"):
             raise HostError(f"{tool} printed no raw table, though there is one.")
         return done.output
 
@@ -221,7 +221,7 @@ def assert_only_ours(text: str) -> None:
     Raises:
         ValueError: it is something else, which is a bug of ours.
     """
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    lines = [line for line in text.split("\n") if line and not line.startswith("#")]
     headers = [line.split()[1:2] for line in lines if line.startswith(":")]
     one_table = lines[:1] == ["*raw"] and lines[-1:] == ["COMMIT"] and lines.count("COMMIT") == 1
     if not one_table or sum(line.startswith("*") for line in lines) != 1 or any(policy != ["-"] for policy in headers):

@@ -38,7 +38,8 @@ def read_raw_table(listing: str, family: Family) -> RawTable | None:
     """
     parts: _Parts | None = None
     inside: str | None = None
-    for number, line in enumerate(listing.splitlines(), start=1):
+    # Not splitlines, which also ends a line where a comment has a vertical tab or one of Unicode's separators.
+    for number, line in enumerate(listing.split("\n"), start=1):
         text = line.strip()
         if _INCOMPATIBLE.match(text):
             raise HostError(_INCOMPATIBLE_MESSAGE)

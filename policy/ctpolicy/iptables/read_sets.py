@@ -67,7 +67,7 @@ def read_sets(listing: str) -> tuple[IpSet, ...]:
         InputError: the listing is none of ipset's.
     """
     sets: dict[str, _Parts] = {}
-    for number, line in enumerate(listing.splitlines(), start=1):
+    for number, line in enumerate(listing.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         try:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ctpolicy.nftables.ours import OWNER_CHAIN
 from ctpolicy.nftables.ruleset import (
-    FLAGS,
     Chain,
     Match,
     Other,
@@ -27,6 +26,10 @@ from ctpolicy.nftables.ruleset import (
 
 Holder = Set | VerdictMap
 _Named = TypeVar("_Named", bound=Set | VerdictMap | Chain)
+
+
+DELETABLE: Final = frozenset({"set", "map", "counter", "quota", "limit", "ct helper", "flowtable", "secmark"})
+"""The kinds of `Other`s that libnftables deletes. Given others as JSON, `ct timeout` for one, it aborts (1.0.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Change:
     Args:
         table: the desired table; what is removed is that of the live one.
         created: whether there is no live table.
-        rebuilt: whether only a new table will do, because somebody gave it flags; a dormant one, which sees no packet.
+        rebuilt: whether only a new table will do, because somebody gave it flags or an object that cannot be deleted.
         sets_added: whole, as are maps; likewise `sets_removed`. One that was there as another kind, or of another
             type, is in both.
         chains_added: whole; likewise `chains_removed`.
@@ -97,7 +100,7 @@ def difference(live: Table | None, desired: Table) -> Change:
     edits = (_edit(old, new, replaced) for old, new in stay_chains if old.hook == new.hook)
     return Change(
         desired,
-        rebuilt=any(other.kind == FLAGS for other in live.others),
+        rebuilt=any(other.kind not in DELETABLE for other in live.others),
         sets_added=sets_added,
         sets_removed=_new(holders, live_holders),
         chains_added=_new(live.chains, desired.chains),

@@ -6,7 +6,6 @@ It deals in libnftables' JSON; only `read_ruleset` knows what that means.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ from ctpolicy.nftables.worker import WorkerStatus
 
 DEADLINE: Final = 120.0
 """Seconds for one call; a table of 100,000 elements takes about 2 (Linux 6.18, nft 1.0.6)."""
-
-NAMED_NAMESPACES: Final = Path("/run/netns")
 
 
 class Kernel(Protocol):
@@ -133,15 +130,3 @@ def _no_namespace(namespace: Path | None, text: str) -> Exception:
 def _environment() -> dict[str, str]:
     # LC_ALL, so that error texts are English; nothing else, so that nobody's LD_PRELOAD or PYTHONPATH comes along.
     return {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-
-
-def namespace_path(name: str) -> Path:
-    """The path of a network namespace that is given by name, as `ip netns` knows it, or by path.
-
-    Raises:
-        InputError: there is nothing of that name.
-    """
-    path = Path(name) if os.sep in name else NAMED_NAMESPACES / name
-    if name in {"", ".", ".."} or not path.exists():
-        raise InputError(f"There is no network namespace {path}; `ip netns list` shows those with names.")
-    return path

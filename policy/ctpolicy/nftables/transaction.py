@@ -54,7 +54,7 @@ def transactions(live: Table | None, desired: Table | None) -> tuple[Json, ...]:
 
 def transactions_of(change: Change) -> tuple[Json, ...]:
     """The transactions that make a change, in the order in which they are to be made."""
-    if change.rebuilt:
+    if change.rebuilt:  # a dormant table, which leaves nothing untracked, or an object that nobody has a reason to add
         return (load_document(change.table),)
     if is_gapless_at_once(change) or not can_be_copied(change.table):
         return (_document(_in_place(change, {holder.name for holder in change.sets_added})),)
