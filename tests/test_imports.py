@@ -28,9 +28,13 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
-    "cli": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
-    "testing": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
+    "cli": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack", "doctor"},
+    "testing": BELOW_BACKENDS
+    | {"namespaces"}
+    | BACKENDS
+    | {"importing", "plan", "apply", "review", "conntrack", "doctor"},
 }
 ON_ITS_OWN: Final = {"packetspace"}  # not even errors
 
@@ -55,6 +59,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.worker": SYSTEM | FILES,  # is the child that becomes such a tool
     "iptables.installed": SYSTEM | FILES,  # looks for them
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "doctor.this_machine": SYSTEM | FILES,  # reads files and runs programs, to say how the host is
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart

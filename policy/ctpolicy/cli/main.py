@@ -18,7 +18,7 @@ from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
     "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "drain", "remove", "status",
-    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
+    "recover", "restore", "explain", "diff", "import", "migrate", "doctor", "install-service", "schema",
 )  # fmt: skip
 
 STARTED_BY_US: Final = ("await-confirmation",)
