@@ -58,7 +58,9 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.kernel": SYSTEM | FILES,  # the same for the iptables and ipset tools
     "iptables.worker": SYSTEM | FILES,  # is the child that becomes such a tool
     "iptables.installed": SYSTEM | FILES,  # looks for them
+    "conntrack.sockets": SYSTEM | FILES,  # opens netlink sockets in network namespaces
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
     "doctor.this_machine": SYSTEM | FILES,  # reads files and runs programs, to say how the host is
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,
@@ -73,6 +75,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "language.trust": {"os"},  # looks who else could write them
     "cli": FILES,  # takes file names
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
+    "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
 }
 

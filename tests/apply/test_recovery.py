@@ -146,7 +146,7 @@ def test_rules_that_the_kernel_does_not_take_are_found_before_anything_is_change
         raise RefusedError("It knows no fib.")
 
     monkeypatch.setattr(scene, "_try_out", refuse)
-    with pytest.raises(HostError, match=r"tried in a scratch namespace, and nothing was changed\. It knows no fib"):
+    with pytest.raises(HostError, match=r"It knows no fib\. That was a trial in a scratch namespace: nothing"):
         scene.apply(METRICS)
     assert scene.host.changes == 1
     assert scene.outcomes() == ["DONE"]

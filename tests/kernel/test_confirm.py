@@ -78,8 +78,8 @@ def is_gone(process: int) -> bool:
 
 
 def test_what_nobody_confirms_is_taken_back(site: Site) -> None:
-    printed = done("apply", "--yes", "--confirm", "1", *site.where, site.new)
-    assert "taken back in 1 seconds unless you run `ctpolicy confirm`" in printed
+    printed = done("apply", "--yes", "--confirm", "5", *site.where, site.new)
+    assert "taken back in 5 seconds unless you run `ctpolicy confirm`" in printed
     assert site.entries() == ["dns"]
     wait_for(lambda: site.outcomes() == ["done", "reverted"])
     assert site.entries() == ["vxlan"]
@@ -87,7 +87,7 @@ def test_what_nobody_confirms_is_taken_back(site: Site) -> None:
 
 
 def test_what_is_confirmed_stays(site: Site) -> None:
-    done("apply", "--yes", "--confirm", "3", *site.where, site.new)
+    done("apply", "--yes", "--confirm", "60", *site.where, site.new)
     timer = site.timer()
     done("confirm", *site.where)
     wait_for(lambda: is_gone(timer))
@@ -106,7 +106,7 @@ def test_a_change_that_waits_can_be_taken_back_at_once(site: Site) -> None:
 
 
 def test_the_timer_survives_the_signals_of_a_terminal_that_goes_away(site: Site) -> None:
-    done("apply", "--yes", "--confirm", "2", *site.where, site.new)
+    done("apply", "--yes", "--confirm", "5", *site.where, site.new)
     for number in (signal.SIGHUP, signal.SIGINT):
         os.kill(site.timer(), number)
     assert os.getsid(site.timer()) == site.timer()
@@ -138,7 +138,7 @@ def read_until(terminal: int, wanted: bytes) -> bytes:
 
 
 def test_a_terminal_that_is_closed_while_a_change_waits_does_not_keep_it(site: Site) -> None:
-    process, terminal = in_a_terminal("apply", "--confirm", "2", *site.where, site.new)
+    process, terminal = in_a_terminal("apply", "--confirm", "5", *site.where, site.new)
     read_until(terminal, b"Apply this? [y/N]")
     os.write(terminal, b"y\n")
     read_until(terminal, b"ctpolicy confirm")

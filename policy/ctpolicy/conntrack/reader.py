@@ -1,43 +1,40 @@
-"""The one door to the live conntrack table, and to the host's addresses: netlink sockets."""
+"""The door to the entries of the live conntrack table, and to the host's addresses: over netlink sockets."""
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from ctpolicy.conntrack import addresses, codec, netlink
+from ctpolicy.conntrack import addresses, codec, netlink, outline
 from ctpolicy.conntrack.addresses import Answer, HostAddresses
 from ctpolicy.conntrack.entry import Entry
+from ctpolicy.conntrack.sockets import (
+    BUFFER,
+    DEADLINE,
+    NETLINK_NETFILTER,
+    NETLINK_ROUTE,
+    SOL_NETLINK,
+    dumped,
+    is_loaded,
+    not_privileged,
+    opened,
+    receive,
+)
+from ctpolicy.conntrack.statistics import Row
 from ctpolicy.conntrack.table import Deleted
-from ctpolicy.errors import DeadlineError, HostError
-from ctpolicy.namespaces import made_in
 
-DEADLINE: Final = 20.0
-"""Seconds for one answer of the kernel's; a dump of 100,000 entries is 650 answers, and takes 0.2 altogether."""
-
-_MODULES: Final = Path("/sys/module")
-_CLONE_NEWNET: Final = 0x40000000
-_NETLINK_ROUTE: Final = 0
-_NETLINK_NETFILTER: Final = 12
-_SOL_NETLINK: Final = 270
-_CAP_ACK: Final = 10
 _STRICT_CHECK: Final = 12
-_BUFFER: Final = 1 << 16
-"""Bytes; the kernel sends at most 32 kB of a dump at once."""
+
+_ROWS: Final = 2000
+"""Entries that are told at once."""
 
 _BATCH: Final = 128
 """Deletions in one go. Their answers have to fit into the socket's buffer, at about 1 kB each (Linux 6.18)."""
-
-_MISSING: Final = {errno.EINVAL, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
-"""What nfnetlink answers for a part that is not in this kernel, and the kernel where nfnetlink itself is not."""
-
-_Made = TypeVar("_Made")
 
 
 class Conntrack:
@@ -54,21 +51,53 @@ class Conntrack:
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, as the kernel tells them. While the table changes, one may come twice."""
-        if not _is_loaded():
+        if not is_loaded():
             return
-        with self._socket(_NETLINK_NETFILTER) as asking:
-            for buffer, found in _dumped(asking, codec.dump_request(1)):
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
+            for buffer, found in dumped(asking, codec.dump_request(1)):
                 if found.kind == codec.NEW:
                     entry = codec.decode(buffer, found.start, found.end)
                     if entry is not None:
                         yield entry
+
+    def rows(self, most: int | None = None, seconds: float | None = None) -> Iterator[list[Row]]:
+        """Every entry as statistics want it, some at a time.
+
+        The kernel walks over the hash table from its first bucket to its last. Where an entry lies there is as good as
+        random (its tuple's hash under a secret key), so the first entries are a random sample of all.
+
+        Args:
+            most: end after about so many.
+            seconds: end after so many seconds.
+
+        Raises:
+            HostError: they cannot be read.
+            DeadlineError: no answer in time.
+        """
+        if not is_loaded():
+            return
+        began, told = time.monotonic(), 0
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
+            rows: list[Row] = []
+            for buffer, found in dumped(asking, codec.dump_request(1)):
+                row = outline.row(buffer, found.start, found.end) if found.kind == codec.NEW else None
+                if row is not None:
+                    rows.append(row)
+                if len(rows) == (_ROWS if most is None else min(_ROWS, most - told)):
+                    yield rows
+                    told += len(rows)
+                    rows = []
+                    if told == most or (seconds is not None and time.monotonic() - began > seconds):
+                        return  # closing the socket ends the dump
+            if rows:
+                yield rows
 
     def delete(self, entries: Sequence[Entry]) -> Deleted:
         """Delete entries: each only if it still has its id."""
         deleted = gone = 0
         if not entries:
             return Deleted(0, 0)
-        with self._socket(_NETLINK_NETFILTER) as asking:
+        with opened(NETLINK_NETFILTER, self._namespace, self._deadline) as asking:
             for first in range(0, len(entries), _BATCH):
                 for code in self._answers(asking, entries[first : first + _BATCH]):
                     deleted += code == 0
@@ -83,13 +112,13 @@ class Conntrack:
             DeadlineError: no answer in time.
         """
         answers = []
-        with self._socket(_NETLINK_ROUTE) as asking:
+        with opened(NETLINK_ROUTE, self._namespace, self._deadline) as asking:
             # Linux 4.20 and later; before, all tables are sent, and addresses.py picks.
             with suppress(OSError):
-                asking.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+                asking.setsockopt(SOL_NETLINK, _STRICT_CHECK, 1)
             for request in addresses.requests(1):
                 # ENOENT is what there is for a family that has no local table, as where every device is down.
-                for buffer, found in _dumped(asking, request, nothing=errno.ENOENT):
+                for buffer, found in dumped(asking, request, nothing=errno.ENOENT):
                     answers.append(Answer(found.kind, bytes(buffer[found.start : found.end])))
         return addresses.host_addresses(answers)
 
@@ -102,82 +131,12 @@ class Conntrack:
         asked = (codec.deletion(entry, netlink.ACKNOWLEDGE, at) for at, entry in enumerate(entries))
         asking.send(b"".join(asked))
         left = len(entries)
-        buffer = bytearray(_BUFFER)
+        buffer = bytearray(BUFFER)
         while left:
-            for found in netlink.messages(buffer, _receive(asking, buffer)):
+            for found in netlink.messages(buffer, receive(asking, buffer)):
                 if found.kind == netlink.ERROR:
                     code = netlink.error_code(buffer, found)
                     if code == errno.EPERM:
-                        raise _not_privileged()
+                        raise not_privileged()
                     left -= 1
                     yield code
-
-    def _socket(self, protocol: int) -> socket.socket:
-        made = made_in(self._namespace, lambda: _open(protocol))
-        made.settimeout(self._deadline)
-        return made
-
-
-def _open(protocol: int) -> socket.socket:
-    try:
-        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise _without_netlink() from error
-    with suppress(OSError):  # Linux 4.3 and later: answers do not repeat what was asked
-        made.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    return made
-
-
-def _is_loaded() -> bool:
-    """Whether conntrack is in this kernel. To ask it would load it."""
-    return not _MODULES.is_dir() or (_MODULES / "nf_conntrack").exists()
-
-
-def _dumped(asking: socket.socket, request: bytes, nothing: int = 0) -> Iterator[tuple[bytearray, netlink.Message]]:
-    """The messages that answer a request for a dump, each in a buffer that is used again.
-
-    Args:
-        asking: the socket.
-        request: what is asked.
-        nothing: the errno that says that there is nothing.
-    """
-    buffer = bytearray(_BUFFER)
-    asking.send(request)
-    while True:
-        for found in netlink.messages(buffer, _receive(asking, buffer)):
-            if found.kind in {netlink.DONE, netlink.ERROR}:
-                code = netlink.error_code(buffer, found)
-                if code != nothing:
-                    _check(code)
-                return
-            yield buffer, found
-
-
-def _receive(asking: socket.socket, buffer: bytearray) -> int:
-    try:
-        return asking.recv_into(buffer)
-    except TimeoutError as error:
-        raise DeadlineError("The kernel did not answer over netlink in time; run this again.") from error
-    except OSError as error:
-        raise HostError(f"The kernel's answer over netlink was lost ({error.strerror}); run this again.") from error
-
-
-def _check(code: int) -> None:
-    if code in {errno.EPERM, errno.EACCES}:
-        raise _not_privileged()
-    if code in _MISSING:
-        raise _without_netlink()
-    if code:
-        raise HostError(f"The kernel refused to answer over netlink: {os.strerror(code)}.")
-
-
-def _not_privileged() -> HostError:
-    return HostError("The conntrack table may only be read and changed with CAP_NET_ADMIN: run this as root (sudo).")
-
-
-def _without_netlink() -> HostError:
-    return HostError(
-        "This kernel does not tell what is in the conntrack table: its module nf_conntrack_netlink is missing. Load "
-        "it: modprobe nf_conntrack_netlink."
-    )

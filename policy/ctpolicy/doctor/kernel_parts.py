@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ctpolicy.doctor.facts import OF_IPTABLES, WORKS, Facts, Presence, Tool, Trial, Unseen
+from ctpolicy.doctor.facts import OF_IPTABLES, WORKS, Facts, Tool, Trial, Unseen
 from ctpolicy.doctor.finding import Area, Finding, Severity
 
 _OLDEST_KERNEL: Final = (5, 2)
@@ -26,8 +26,6 @@ _MODULES_OF: Final = {
     Trial.IPSET: ("ip_set",),
     Trial.MATCH_SET: ("xt_set",),
 }
-_MAY_BE_BUILT_IN: Final = "what is built in mostly has no name to be found by"
-
 _PACKAGES: Final = {
     Tool.NFT: "nftables",
     Tool.IPTABLES_LEGACY: "iptables",
@@ -48,7 +46,7 @@ def kernel_findings(facts: Facts) -> Iterator[Finding]:
     """What the kernel can."""
     yield _release(facts.release)
     if isinstance(facts.trials, Unseen):
-        yield from (_not_tried(facts, trial, facts.trials.why) for trial in Trial)
+        yield _not_tried(facts, facts.trials.why)
         return
     for trial in Trial:
         if trial in facts.trials:
@@ -93,10 +91,12 @@ def _tried(facts: Facts, trial: Trial, why: str) -> Finding:
     return Finding(code, Area.KERNEL, Severity.WARNING, message, advice, _modprobe(trial))
 
 
-def _not_tried(facts: Facts, trial: Trial, why: str) -> Finding:
-    known = _by_name(facts, trial) or f" (none of its modules is loaded, but {_MAY_BE_BUILT_IN})"
-    message = f"Whether {_title(trial)} works was not tried{known}: {why}."
-    return Finding(f"kernel-{_slug(trial)}", Area.KERNEL, Severity.UNKNOWN, message)
+def _not_tried(facts: Facts, why: str) -> Finding:
+    """What the names of modules tell is no answer: what is built in mostly has none."""
+    message = f"What works in this kernel was not tried: {why}. What is known is which modules are there by name:"
+    known = tuple(f"{name} is {presence.value}" for name, presence in facts.modules.items())
+    details = known or ("none, but what is built in mostly has no name to be found by",)
+    return Finding("kernel-untried", Area.KERNEL, Severity.UNKNOWN, message, details=details)
 
 
 def _title(trial: Trial) -> str:
@@ -105,11 +105,7 @@ def _title(trial: Trial) -> str:
 
 def _by_name(facts: Facts, trial: Trial) -> str:
     """What the names of modules tell beside."""
-    found = [
-        f"{name} {'is built in' if facts.modules[name] is Presence.BUILT_IN else 'is loaded'}"
-        for name in _MODULES_OF[trial]
-        if name in facts.modules
-    ]
+    found = [f"{name} is {facts.modules[name].value}" for name in _MODULES_OF[trial] if name in facts.modules]
     return f" ({', '.join(found)})" if found else ""
 
 

@@ -163,6 +163,9 @@ def _both_variants(saves: Mapping[tuple[Variant, Family], Save]) -> Iterator[Fin
         advice = "Have one tool make all rules; `update-alternatives --display iptables` says which is the default."
         details = tuple(line for lines in used.values() for line in lines)
         yield Finding("iptables-variants", Area.OTHERS, Severity.WARNING, message, advice, details=details)
+    elif any(_unseen(saves)):
+        message = "Which variants of iptables have rules was not seen: not all could be read."
+        yield Finding("iptables-variants", Area.OTHERS, Severity.UNKNOWN, message, "Run this as root (sudo).")
     else:
         found = next((variant.value for variant, lines in used.items() if lines), "")
         message = f"Only iptables-{found} has rules." if found else "Neither variant of iptables has rules."

@@ -2,6 +2,7 @@
 
 Values are compared, and overlaps seen, where `nftables.ruleset.Datatype` knows their type; else by their spelling.
 Rules are kept as they are spelled: give them the spelling that nft lists. Types are not checked against each other.
+Intervals that overlap are always refused; nft 1.0.6 takes some where a set is declared once more, and cuts one off.
 """
 
 from __future__ import annotations
