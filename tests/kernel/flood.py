@@ -31,6 +31,7 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _TCP, _UDP = 6, 17
 _VXLAN: Final = 4789
 _SYN, _SYN_ACK, _ACK = 0x02, 0x12, 0x10
+_ENDS: Final = struct.Struct("!II")
 _FLOWS_A_PORT: Final = 1 << 16
 _PEERS: Final = 256
 
@@ -52,11 +53,16 @@ class Flood:
     def handshakes(self, first: int, number: int, port: int) -> None:
         """TCP connections that this host forwards, each from SYN to ACK, and left open: three packets a flow."""
         for flow in range(first, first + number):
-            client_port, low = 40_000 + flow // _FLOWS_A_PORT, flow % _FLOWS_A_PORT
+            low = flow % _FLOWS_A_PORT
+            if low == 0 or flow == first:
+                client_port = 40_000 + flow // _FLOWS_A_PORT
+                syn = _segment(client_port, port, 1000, 0, _SYN)
+                syn_ack = _segment(port, client_port, 2000, 1001, _SYN_ACK)
+                ack = _segment(client_port, port, 1001, 2001, _ACK)
             there, back = _varied(_THERE, low), _varied(_BACK, -low)
-            os.write(self.device, there + _segment(client_port, port, 1000, 0, _SYN))
-            os.write(self.device, back + _segment(port, client_port, 2000, 1001, _SYN_ACK))
-            os.write(self.device, there + _segment(client_port, port, 1001, 2001, _ACK))
+            os.write(self.device, there + syn)
+            os.write(self.device, back + syn_ack)
+            os.write(self.device, there + ack)
 
     def vxlan(self, number: int) -> None:
         """Outer packets of VXLAN to this host, each of another flow; nobody answers these."""
@@ -94,8 +100,8 @@ def flood(host: Namespace) -> Iterator[Flood]:
 
 def _varied(header: bytes, by: int) -> bytes:
     """The same header with the source so much higher and the destination so much lower."""
-    source, destination = struct.unpack("!II", header[12:20])
-    return header[:12] + struct.pack("!II", source + by, destination - by)
+    source, destination = _ENDS.unpack_from(header, 12)
+    return header[:12] + _ENDS.pack(source + by, destination - by)
 
 
 def _header(protocol: int, length: int, source: str, destination: str) -> bytes:

@@ -144,7 +144,7 @@ def findings(host: Namespace, status: int) -> dict[str, dict[str, str]]:
 
 
 def test_the_maximum_is_the_machines_and_each_namespace_counts_for_itself(hosts: Pair) -> None:
-    """If a kernel lets a namespace set its own maximum, these tests fill that, and what the doctor says is to change."""
+    """Where a kernel lets a namespace set its own, these tests fill that, and what the doctor says is to change."""
     with pytest.raises(PermissionError):
         hosts.here.write("netfilter/nf_conntrack_max", SMALL)
     assert KernelFacts(hosts.here.path).facts().maximum == KernelFacts().facts().maximum
@@ -171,6 +171,7 @@ def test_answered_connections_fill_the_table_and_new_ones_are_dropped(
     sick = findings(here, status=8)
     assert sick["table-fill"]["severity"] == "fault"
     assert sick["table-drops"]["severity"] == "warning"
+    assert sick["log-table-full"]["severity"] in {"fault", "unknown"}
 
     done("apply", "--netns", here.path, "--yes", policy_file)
     before, passed = counted(here), states(here)["untracked"]
@@ -188,7 +189,9 @@ def test_answered_connections_fill_the_table_and_new_ones_are_dropped(
     assert states(here)["untracked"] - passed == 30 * FLOWS
     assert (counted(here) - before) == Statistics()
     assert entries(here) < 200
-    assert findings(here, status=0)["table-fill"]["severity"] == "fine"
+    well = findings(here, status=0)
+    assert well["table-fill"]["severity"] == "fine"
+    assert well["log-table-full"]["severity"] in {"warning", "unknown"}, "what was is still told"
 
 
 def assert_log_tells(host: Namespace) -> None:

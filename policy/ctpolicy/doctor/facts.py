@@ -177,6 +177,7 @@ class Facts:
         now: seconds since 1970.
         namespace: the network namespace that was asked for; empty for the one that we are in.
         is_the_hosts: whether that is the machine's own.
+        number: of it, as the kernel's log names it; 0 if that is not known.
         modules: of the kernel, those that are there by name.
         trials: what works, and why not; see WORKS.
         tools: what each says its version is; None if it is not installed.
@@ -196,6 +197,7 @@ class Facts:
     now: float
     namespace: str
     is_the_hosts: bool
+    number: int
     modules: Mapping[str, Presence]
     trials: Mapping[Trial, str] | Unseen
     tools: Mapping[Tool, str | None]

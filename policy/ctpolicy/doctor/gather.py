@@ -41,6 +41,7 @@ def gather(machine: Machine, namespace: str, live: Live | Unseen, own: Own) -> F
         now=machine.now(),
         namespace=namespace,
         is_the_hosts=machine.is_the_hosts(),
+        number=machine.number(),
         modules=modules,
         tools={tool: _version(machine, tool) for tool in Tool},
         library=_library(listing),

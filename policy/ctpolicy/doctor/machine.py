@@ -34,6 +34,9 @@ class Machine(Protocol):
     def is_the_hosts(self) -> bool:
         """Whether the network namespace is the machine's own."""
 
+    def number(self) -> int:
+        """Of the network namespace, as the kernel's log names it; 0 if that may not be seen."""
+
     def module(self, name: str) -> Presence | None:
         """How a module is in the kernel; None if there is none by that name, as of many that are built in."""
 

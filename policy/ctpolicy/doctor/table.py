@@ -98,9 +98,8 @@ def _logged(facts: Facts) -> Finding:
     if full is None:
         message = f"{_in_words(facts.log)} does not speak of a full table."
         return Finding("log-table-full", Area.TABLE, Severity.FINE, message)
-    recent = facts.now - full.last < _RECENTLY
-    message = f"{_in_words(facts.log)} says {_times(full)} that the table was full{_when(full)}.{_which(full)}"
-    severity = Severity.FAULT if recent else Severity.WARNING
+    message = f"{_in_words(facts.log)} says {_times(full)} that the table was full{_when(full)}.{_which(full, facts)}"
+    severity = Severity.FAULT if _lasts(full, facts) else Severity.WARNING
     return Finding("log-table-full", Area.TABLE, severity, message, _ADVISE, ("ctpolicy conntrack stats",))
 
 
@@ -118,7 +117,18 @@ def _when(full: TableFull) -> str:
     return f", on {first}" if full.times == 1 else f", first on {first}, last on {last}"
 
 
-def _which(full: TableFull) -> str:
+def _lasts(full: TableFull, facts: Facts) -> bool:
+    """Whether it was lately, of this network namespace as far as is known, and has not become better since."""
+    table = facts.table
+    is_better = not isinstance(table, Unseen) and table.fill is not None and table.fill < _FILLING
+    is_ours = not full.namespaces or facts.number in full.namespaces
+    return facts.now - full.last < _RECENTLY and is_ours and not is_better
+
+
+def _which(full: TableFull, facts: Facts) -> str:
     if not full.namespaces:
-        return " It does not say of which network namespace."
-    return f" Of network namespace {', '.join(map(str, sorted(full.namespaces)))}."
+        return " It does not say in which network namespace."
+    others = ", ".join(map(str, sorted(full.namespaces - {facts.number})))
+    ours = "this one" if facts.number in full.namespaces else ""
+    numbered = f"number {others} (`lsns -t net` shows them)" if others else ""
+    return f" That was in network namespace {' and '.join(filter(None, (ours, numbered)))}."

@@ -65,6 +65,13 @@ class ThisMachine:
         """Whether the network namespace is the machine's own."""
         return is_the_hosts(self._namespace) if self._namespace else is_the_hosts()
 
+    def number(self) -> int:
+        """Of the network namespace; see Machine."""
+        try:
+            return (self._namespace or Path("/proc/self/ns/net")).stat().st_ino
+        except OSError:
+            return 0
+
     def module(self, name: str) -> Presence | None:
         """How a module is in the kernel; see Machine. What is built in is found by its parameters alone."""
         if not Path("/sys/module", name).exists():
