@@ -13,7 +13,7 @@ from re import DOTALL, Match
 from re import compile as pattern
 from typing import Final, NamedTuple, Protocol
 
-from ctpolicy.conntrack.statistics import HEAD, SEVENTH, Row
+from ctpolicy.conntrack.statistics import PROTOCOL, SEVENTH, Row
 
 BLOCK: Final = 1 << 18
 """Bytes that are read at once."""
@@ -32,11 +32,11 @@ _COUNTS: Final = rb"(?:packets=[0-9]+ bytes=[0-9]+ )?"
 # An entry with ports, a timeout and no zone of one direction. Character classes that take no newline keep it in its
 # line. What is in the end is any other line.
 _ORDINARY: Final = pattern(
-    rb"(?:((?:ipv4     2 |ipv6     10 )?[a-z0-9]+ +[0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)"
+    rb"(?:(?:ipv([46]) {5}(?:2|10) )?[a-z0-9]+ +([0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)"
     rb"src=(" + _ADDRESS + rb") dst=(" + _ADDRESS + rb") sport=([0-9]+) dport=([0-9]+) "
-    + _COUNTS + rb"(\[UNREPLIED\] |)"
-    rb"src=(?:\4 dst=\3 sport=\6 dport=\5( )|" + _ADDRESS + rb" dst=" + _ADDRESS + rb" sport=[0-9]+ dport=[0-9]+ )"
-    + _COUNTS + rb"(\[ASSURED\] |)((?:[^u\n][^ \n]* )*)use=[0-9]+[^\n]*|([^\n]*))\n"
+    + _COUNTS + rb"(?:\[UNREPLIED\]( ))?"
+    rb"src=(?:\5 dst=\4 sport=\7 dport=\6( )|" + _ADDRESS + rb" dst=" + _ADDRESS + rb" sport=[0-9]+ dport=[0-9]+ )"
+    + _COUNTS + rb"(?:\[ASSURED\]( ))?(?:mark=[0-9]+ )?((?:[^u\n][^ \n]* )*)use=[0-9]+[^\n]*|([^\n]*))\n"
 )  # fmt: skip
 
 _PLACE: Final = (
@@ -46,7 +46,8 @@ _PLACE: Final = (
 )
 _DIRECTION: Final = rb"src=(?P<{0}src>" + _ADDRESS + rb") dst=(?P<{0}dst>" + _ADDRESS + rb") " + _PLACE
 _ENTRY: Final = pattern(
-    rb"(?P<head>(?:(?:ipv4|ipv6|unknown) +\d+ )?[a-z0-9-]+ +\d{1,3}) (?P<timeout>\d+ )?(?P<state>[A-Z][A-Z_0-9]* )?"
+    rb"(?:(?:ipv(?P<family>[46])|unknown) +\d+ )?[a-z0-9-]+ +(?P<protocol>\d{1,3}) (?P<timeout>\d+ )?"
+    rb"(?P<state>[A-Z][A-Z_0-9]* )?"
     rb"(?P<gre>timeout=\d+, stream_timeout=(?P<stream>\d+) )?"
     + _DIRECTION.replace(b"{0}", b"") + rb"(?P<zone>zone-orig=\d+ )?" + _COUNTS + rb"(?P<unreplied>\[UNREPLIED\] )?"
     + _DIRECTION.replace(b"{0}", b"r") + rb"(?P<rzone>zone-reply=\d+ )?" + _COUNTS + rb"(?P<assured>\[ASSURED\] )?"
@@ -137,9 +138,9 @@ def _block(block: bytes, lines: Lines) -> Iterator[Batch]:
     rows: list[Row] = _ORDINARY.findall(block)
     first = lines.read + 1
     lines.read += len(rows)
-    odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[HEAD]]
+    odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[PROTOCOL]]
     if odd:
-        rows = [row for row in rows if row[HEAD]]
+        rows = [row for row in rows if row[PROTOCOL]]
     if rows:
         yield Batch(rows, b" zone" in block or b"OFFLOAD]" in block)
     closer = [row for number, line in odd for row in _closer(number, line, lines)]
@@ -170,15 +171,16 @@ def _closer(number: int, line: bytes, lines: Lines) -> Iterator[Row]:
 def _row(found: Match[bytes]) -> Row:
     part = {name: text or b"" for name, text in found.groupdict().items()}
     return (
-        part["head"],
+        part["family"],
+        part["protocol"],
         part["state"],
         part["src"],
         part["dst"],
         part["sport"],
         part["dport"],
-        part["unreplied"],
+        b" " if part["unreplied"] else b"",
         b" " if _is_mirrored(part) else b"",
-        part["assured"],
+        b" " if part["assured"] else b"",
         part["zone"] + part["rzone"] + part["extras"],
         _seventh(part),
     )
@@ -211,8 +213,8 @@ _XML_FLOW: Final = pattern(
     DOTALL,
 )
 _XML_LAYERS: Final = pattern(
-    rb'<layer3 protonum="(?P<l3>\d+)" protoname="(?P<family>[a-z0-9]+)"><src>(?P<src>[0-9a-f.:]+)</src><dst>(?P<dst>'
-    rb'[0-9a-f.:]+)</dst></layer3><layer4 protonum="(?P<number>\d{1,3})" protoname="(?P<name>[a-z0-9-]+)"(?:/>|>(?P'
+    rb'<layer3 protonum="\d+" protoname="(?:ipv(?P<family>[46])|unknown)"><src>(?P<src>[0-9a-f.:]+)</src><dst>(?P<dst>'
+    rb'[0-9a-f.:]+)</dst></layer3><layer4 protonum="(?P<protocol>\d{1,3})" protoname="[a-z0-9-]+"(?:/>|>(?P'
     rb"<inside>.*?)</layer4>)(?P<after>.*)",
     DOTALL,
 )
@@ -243,7 +245,8 @@ def _xml_row(line: bytes) -> Row | None:
         if name == b"zone"
     )
     return (
-        b"%b %b %b %b" % (original["family"], original["l3"], original["name"], original["number"]),
+        original["family"] or b"",
+        original["protocol"],
         told.get(b"state", b""),
         part["src"],
         part["dst"],
