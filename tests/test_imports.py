@@ -56,6 +56,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.installed": SYSTEM | FILES,  # looks for them
     "conntrack.sockets": SYSTEM | FILES,  # opens netlink sockets in network namespaces
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "conntrack.shares": SYSTEM | FILES,  # reads large saved tables in several processes
     "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,

@@ -13,7 +13,7 @@ from re import DOTALL, Match
 from re import compile as pattern
 from typing import Final, NamedTuple, Protocol
 
-from ctpolicy.conntrack.statistics import PROTOCOL, SEVENTH, Row
+from ctpolicy.conntrack.statistics import PROTOCOL, SEVENTH, Row, Tally
 
 BLOCK: Final = 1 << 18
 """Bytes that are read at once."""
@@ -100,6 +100,14 @@ class Lines:
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(Fault(line, reason, text[:_SHOWN].decode(errors="backslashreplace")))
 
+    def follow(self, other: Lines) -> None:
+        """Take in what comes after, which was counted from 1."""
+        later = [fault._replace(line=fault.line + self.read) for fault in other.faults]
+        self.faults = [*self.faults, *later][:MOST_FAULTS]
+        self.read += other.read
+        self.faulty += other.faulty
+        self.others += other.others
+
 
 class Batch(NamedTuple):
     """Some entries.
@@ -131,6 +139,18 @@ def read_entries(stream: Stream, lines: Lines) -> Iterator[Batch]:
             rest = rest[:MOST_OF_A_LINE]  # it is no entry, however it goes on
     if rest:
         yield from _block(rest + b"\n", lines)
+
+
+def tally_entries(stream: Stream, tally: Tally, lines: Lines) -> None:
+    """Count the entries of a saved table.
+
+    Args:
+        stream: the table.
+        tally: counts them.
+        lines: is told all that is no entry.
+    """
+    for batch in read_entries(stream, lines):
+        tally.add(batch.rows, batch.with_extras)
 
 
 def _block(block: bytes, lines: Lines) -> Iterator[Batch]:

@@ -62,6 +62,12 @@ class Frequent:
     error: int = 0
     most_seen: int = 0
 
+    def merge(self, other: Frequent) -> None:
+        """Add what was counted elsewhere."""
+        self.counts.update(other.counts)
+        self.error += other.error
+        self.most_seen = max(self.most_seen, other.most_seen)
+
     def shrink(self, most: int) -> None:
         """Keep at most so many."""
         self.most_seen = max(self.most_seen, len(self.counts))

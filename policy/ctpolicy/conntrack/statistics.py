@@ -172,9 +172,24 @@ class Tally:
             if b"OFFLOAD]" in extras:
                 self._extras["offloaded"] += number
 
+    def merge(self, other: Tally) -> None:
+        """Add what was counted elsewhere, of the same kind of rows."""
+        self.entries += other.entries
+        self._shapes.update(other._shapes)
+        self._families.update(other._families)
+        self._extras.update(other._extras)
+        for protocol, ports in other._ports.items():
+            self._ports[protocol].merge(ports)
+        for mine, its in zip(self._frequents(), other._frequents(), strict=True):
+            mine.merge(its)
+        self._keep_bounded()
+
+    def _frequents(self) -> list[Frequent]:
+        return [*self._sources, *self._destinations, self._sevenths]
+
     def _keep_bounded(self) -> None:
         """Where there are too many different ones, halve the most numerous."""
-        kept = [*self._sources, *self._destinations, *self._ports.values(), self._sevenths]
+        kept = [*self._frequents(), *self._ports.values()]
         while sum(len(one.counts) for one in kept) > self._most:
             largest = max(kept, key=lambda one: len(one.counts))
             largest.shrink(len(largest.counts) // 2)
