@@ -36,7 +36,7 @@ def test_the_top_of_two_counts_is_that_of_both_together(some: list[bytes], other
 
 
 def row(source: int) -> Row:
-    return (b"4", b"17", b"", b"%d" % source, b"d", b"1", b"2", b"", b" ", b"", b"", b"")
+    return (b"4", b"17", b"", b"%d" % source, b"d", b"1", b"2", b"", b"", b" ", b"", b"", b"")
 
 
 def test_a_table_of_many_sources_is_counted_in_bounded_memory_and_the_largest_is_found() -> None:

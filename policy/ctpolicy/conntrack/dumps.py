@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from re import DOTALL, Match
 from re import compile as pattern
 from typing import Final, NamedTuple, Protocol
 
-from ctpolicy.conntrack.statistics import PROTOCOL, SEVENTH, Row, Tally
+from ctpolicy.conntrack.statistics import EXTRAS, PROTOCOL, SEVENTH, Row, Tally
 
 BLOCK: Final = 1 << 18
 """Bytes that are read at once."""
@@ -25,17 +26,20 @@ MOST_OF_A_LINE: Final = 1 << 16
 """Bytes; an entry with all it can have is below 2,000."""
 
 _SHOWN: Final = 120
+_PROTOCOL: Final = itemgetter(PROTOCOL)
+_EXTRAS: Final = itemgetter(EXTRAS)
 
 _ADDRESS: Final = rb"[0-9a-f.:]+"
 _COUNTS: Final = rb"(?:packets=[0-9]+ bytes=[0-9]+ )?"
 
-# An entry with ports, a timeout and no zone of one direction. Character classes that take no newline keep it in its
-# line. What is in the end is any other line.
+# An entry with ports or of ICMP, with a timeout and no zone of one direction. Character classes that take no newline
+# keep it in its line. What is in the end is any other line.
 _ORDINARY: Final = pattern(
-    rb"(?:(?:ipv([46]) {5}(?:2|10) )?[a-z0-9]+ +([0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)"
-    rb"src=(" + _ADDRESS + rb") dst=(" + _ADDRESS + rb") sport=([0-9]+) dport=([0-9]+) "
+    rb"(?:(?:ipv([46]) {5}(?:2|10) )?[a-z0-9]+ +([0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)src=(" + _ADDRESS + rb") dst=("
+    + _ADDRESS + rb") (?:sport=([0-9]+) dport=([0-9]+) |type=[0-9]+ (code=[0-9]+ id=[0-9]+ ))"
     + _COUNTS + rb"(?:\[UNREPLIED\]( ))?"
-    rb"src=(?:\5 dst=\4 sport=\7 dport=\6( )|" + _ADDRESS + rb" dst=" + _ADDRESS + rb" sport=[0-9]+ dport=[0-9]+ )"
+    rb"src=(?:\5 dst=\4 (?:sport=\7 dport=\6|type=[0-9]+ (?=\8)[^ ]+ [^ ]+)( )|" + _ADDRESS + rb" dst=" + _ADDRESS
+    + rb" (?:sport=[0-9]+ dport=[0-9]+ |type=[0-9]+ code=[0-9]+ id=[0-9]+ ))"
     + _COUNTS + rb"(?:\[ASSURED\]( ))?(?:mark=[0-9]+ )?((?:[^u\n][^ \n]* )*)use=[0-9]+[^\n]*|([^\n]*))\n"
 )  # fmt: skip
 
@@ -158,11 +162,12 @@ def _block(block: bytes, lines: Lines) -> Iterator[Batch]:
     rows: list[Row] = _ORDINARY.findall(block)
     first = lines.read + 1
     lines.read += len(rows)
-    odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[PROTOCOL]]
-    if odd:
+    odd: list[tuple[int, bytes]] = []
+    if not all(map(_PROTOCOL, rows)):
+        odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[PROTOCOL]]
         rows = [row for row in rows if row[PROTOCOL]]
     if rows:
-        yield Batch(rows, b" zone" in block or b"OFFLOAD]" in block)
+        yield Batch(rows, any(map(_EXTRAS, rows)))
     closer = [row for number, line in odd for row in _closer(number, line, lines)]
     if closer:
         yield Batch(closer, True)
@@ -198,6 +203,7 @@ def _row(found: Match[bytes]) -> Row:
         part["dst"],
         part["sport"],
         part["dport"],
+        b"",
         b" " if part["unreplied"] else b"",
         b" " if _is_mirrored(part) else b"",
         b" " if part["assured"] else b"",
@@ -272,6 +278,7 @@ def _xml_row(line: bytes) -> Row | None:
         part["dst"],
         part["sport"],
         part["dport"],
+        b"",
         part["unreplied"],
         b" " if _is_mirrored(part) else b"",
         b" " if b"assured" in told else b"",

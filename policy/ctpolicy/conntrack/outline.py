@@ -140,6 +140,7 @@ def _finished(beginning: Row, status: int, is_mirrored: bool, zone: bytes) -> Ro
         seventh = (b"%d" % int.from_bytes(port)).rjust(_WIDE) if port else beginning[SOURCE]
     return (
         *beginning,
+        b"",
         b"" if status & _SEEN_REPLY else b" ",
         b" " if is_mirrored and not status & _NAT else b"",
         b" " if status & _ASSURED else b"",

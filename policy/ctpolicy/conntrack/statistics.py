@@ -23,13 +23,14 @@ FAMILY: 4 or 6; empty if its line does not say, as in the plain form.
 PROTOCOL: its number.
 STATE: of the protocol; empty if it has none, or none is told.
 SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT: of the original direction; empty ports for what has none.
+ECHO: code and id of ICMP, if its reply was held against them.
 UNREPLIED, MIRRORED, ASSURED: empty if it is not so. It is mirrored if nothing is translated.
 EXTRAS: words of a zone or of being offloaded, among others.
 SEVENTH: what `awk '{print $7}' | cut -d= -f2` makes of its line in extended form; empty where that is the source if
 there is a state, and the destination if there is none.
 """
-FAMILY, PROTOCOL, STATE, SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT = range(7)
-UNREPLIED, MIRRORED, ASSURED, EXTRAS, SEVENTH = range(7, 12)
+FAMILY, PROTOCOL, STATE, SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT, ECHO = range(8)
+UNREPLIED, MIRRORED, ASSURED, EXTRAS, SEVENTH = range(8, 13)
 
 MOST_DIFFERENT: Final = 400_000
 """Different addresses and ports that are counted apart, of all kinds together: 55 MB (Python 3.11)."""
