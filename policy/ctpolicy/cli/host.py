@@ -72,13 +72,18 @@ def doors_of(backend: Backend[Any], netns: str | None, root: Path | None) -> Doo
         may_be_unit = netns is not None or is_the_hosts()
         timer.start(arguments, state.directory_of(change), f"ctpolicy-confirm-{change.number}", may_be_unit)
 
-    return Doors(_host_at(backend, namespace_path(netns) if netns else None), state, try_out, start_timer)
+    return Doors(host_of(backend, netns), state, try_out, start_timer)
 
 
 def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
+    """The running host, or a network namespace given by name or path, for one backend."""
+    return _host_at(backend, namespace_path(netns) if netns else None)
 
 
 def conntrack_of(netns: str | None) -> Conntrack:

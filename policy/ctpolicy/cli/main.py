@@ -18,7 +18,8 @@ from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
     "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "conntrack", "drain", "remove",
-    "status", "recover", "restore", "explain", "diff", "import", "migrate", "doctor", "install-service", "schema",
+    "status", "metrics", "recover", "restore", "explain", "diff", "import", "migrate", "doctor", "install-service",
+    "schema",
 )  # fmt: skip
 
 STARTED_BY_US: Final = ("await-confirmation",)
