@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -211,3 +212,8 @@ class Facts:
     namespaces: Namespaces | Unseen
     ip_vs: str
     own: Own
+
+    @property
+    def where(self) -> str:
+        """What commands of ours take to be about the same network namespace, with a space before it."""
+        return f" --netns {shlex.quote(self.namespace)}" if self.namespace else ""

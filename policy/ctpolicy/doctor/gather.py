@@ -35,7 +35,7 @@ def gather(machine: Machine, namespace: str, live: Live | Unseen, own: Own) -> F
     """
     # First, because tools and trials may load modules.
     modules = {name: found for name in MODULES if (found := machine.module(name))}
-    listing = machine.listing()
+    listing = _whole(machine.listing())
     return Facts(
         release=machine.release(),
         now=machine.now(),
@@ -64,6 +64,17 @@ def _version(machine: Machine, tool: Tool) -> str | None:
     if isinstance(ran, Ran):
         return (ran.output or ran.errors).strip().partition("\n")[0] or "(says no version)"
     return None if ran is None else f"({ran.why})"
+
+
+def _whole(listing: str | Unseen) -> str | Unseen:
+    """A listing that is one. Of a table with flags libnftables 1.0.6 prints whatever is in its memory, unquoted."""
+    if isinstance(listing, Unseen):
+        return listing
+    try:
+        is_whole = isinstance(json.loads(listing)["nftables"], list)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_whole = False
+    return listing if is_whole else Unseen("libnftables printed no JSON, as 1.0.6 may if a table is dormant")
 
 
 def _library(listing: str | Unseen) -> str | Unseen:

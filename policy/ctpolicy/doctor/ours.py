@@ -87,7 +87,7 @@ def _in_force(live: Live) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _in_force_findings(own: Own, facts: Facts) -> Iterator[Finding]:
-    where = f" --netns {shlex.quote(facts.namespace)}" if facts.namespace else ""
+    where = facts.where
     if isinstance(own.in_force, Unseen):
         message = f"Whether a bypass is in force was not seen: {own.in_force.why}"
         yield Finding("in-force", Area.OURS, Severity.UNKNOWN, message)

@@ -21,6 +21,7 @@ from ctpolicy.doctor.settings import sysctl_of_host
 _NEARLY_FULL: Final = 0.95
 _FILLING: Final = 0.8
 _RECENTLY: Final = 3600
+_MOST_NUMBERS: Final = 4
 _ADVISE: Final = "See what fills it and what may bypass it; a larger table takes more memory."
 
 
@@ -34,7 +35,7 @@ def table_findings(facts: Facts) -> Iterator[Finding]:
         yield Finding("table-fill", Area.TABLE, Severity.FINE, message)
     else:
         yield _fill(table, facts)
-        yield from _lost(table)
+        yield from _lost(table, facts)
     yield _logged(facts)
 
 
@@ -47,23 +48,26 @@ def _fill(table: TableFacts, facts: Facts) -> Finding:
         return Finding("table-fill", Area.TABLE, Severity.FINE, message)
     severity = Severity.FAULT if table.fill >= _NEARLY_FULL else Severity.WARNING
     larger = 2 * (table.maximum or 0)
-    where = f" --netns {facts.namespace}" if facts.namespace else ""
     commands = (
-        f"ctpolicy conntrack stats{where}",
-        f"ctpolicy drain --dry-run{where}",
+        *_look(facts),
+        f"ctpolicy drain --dry-run{facts.where}",
         f"{sysctl_of_host('max', larger)}  # up to {table.memory(larger) >> 20} MiB in use",
     )
     return Finding("table-fill", Area.TABLE, severity, message, _ADVISE, commands)
 
 
-def _lost(table: TableFacts) -> Iterator[Finding]:
+def _look(facts: Facts) -> tuple[str, ...]:
+    return f"ctpolicy conntrack stats{facts.where}", f"ctpolicy advise{facts.where}"
+
+
+def _lost(table: TableFacts, facts: Facts) -> Iterator[Finding]:
     counted = table.statistics
     if counted is None:
         message = "What was dropped and not inserted since boot was not seen."
         yield Finding("table-drops", Area.TABLE, Severity.UNKNOWN, message)
         return
     if counted.drop or counted.early_drop:
-        yield _dropped(counted)
+        yield _dropped(counted, facts)
     if counted.insert_failed or counted.chain_too_long:
         yield _not_inserted(counted)
     if not (counted.drop or counted.early_drop or counted.insert_failed or counted.chain_too_long):
@@ -71,12 +75,12 @@ def _lost(table: TableFacts) -> Iterator[Finding]:
         yield Finding("table-drops", Area.TABLE, Severity.FINE, message)
 
 
-def _dropped(counted: Statistics) -> Finding:
+def _dropped(counted: Statistics, facts: Facts) -> Finding:
     message = (
         f"Because the table was full, {counted.drop} packets were dropped and {counted.early_drop} entries taken out "
         "early since boot. Such an entry's answer, if it comes, is of no flow that conntrack knows."
     )
-    return Finding("table-drops", Area.TABLE, Severity.WARNING, message, _ADVISE, ("ctpolicy conntrack stats",))
+    return Finding("table-drops", Area.TABLE, Severity.WARNING, message, _ADVISE, _look(facts))
 
 
 def _not_inserted(counted: Statistics) -> Finding:
@@ -100,7 +104,7 @@ def _logged(facts: Facts) -> Finding:
         return Finding("log-table-full", Area.TABLE, Severity.FINE, message)
     message = f"{_in_words(facts.log)} says {_times(full)} that the table was full{_when(full)}.{_which(full, facts)}"
     severity = Severity.FAULT if _lasts(full, facts) else Severity.WARNING
-    return Finding("log-table-full", Area.TABLE, severity, message, _ADVISE, ("ctpolicy conntrack stats",))
+    return Finding("log-table-full", Area.TABLE, severity, message, _ADVISE, _look(facts))
 
 
 def _in_words(log: Log) -> str:
@@ -128,7 +132,9 @@ def _lasts(full: TableFull, facts: Facts) -> bool:
 def _which(full: TableFull, facts: Facts) -> str:
     if not full.namespaces:
         return " It does not say in which network namespace."
-    others = ", ".join(map(str, sorted(full.namespaces - {facts.number})))
+    others = sorted(full.namespaces - {facts.number})
+    more = f" and {len(others) - _MOST_NUMBERS} more" if len(others) > _MOST_NUMBERS else ""
     ours = "this one" if facts.number in full.namespaces else ""
-    numbered = f"number {others} (`lsns -t net` shows them)" if others else ""
+    listed = ", ".join(map(str, others[:_MOST_NUMBERS]))
+    numbered = f"number {listed}{more} (`lsns -t net` shows those that are there)" if others else ""
     return f" That was in network namespace {' and '.join(filter(None, (ours, numbered)))}."

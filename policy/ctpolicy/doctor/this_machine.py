@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ctpolicy.apply.place import is_the_hosts
 from ctpolicy.apply.service import NAME
@@ -31,6 +31,8 @@ _MOST_OUTPUT: Final = 1 << 26
 _RECORD: Final = 1 << 13
 _MOST_RECORDS: Final = 1 << 18
 _UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")))
+
+_STATISTICS: Final = Path("/proc/thread-self/net/stat/nf_conntrack")
 
 _Seen = TypeVar("_Seen")
 
@@ -120,7 +122,7 @@ class ThisMachine:
         """The network namespaces of the machine: those of processes, and those with names."""
         until = time.monotonic() + PATIENCE
         found: dict[int, str] = {}
-        told: dict[int, int | None] = {}
+        told: dict[int, _Use | None] = {}
         hidden = 0
         for name, path in _candidates():
             if time.monotonic() > until:
@@ -137,8 +139,8 @@ class ThisMachine:
             # A name says more than a process, and comes later.
             if number not in found or name.startswith("netns "):
                 found[number] = name
-        in_use = {found[number]: entries for number, entries in told.items() if entries is not None and entries >= 0}
-        return Namespaces(len(found), in_use, sum(entries is None for entries in told.values()), hidden)
+        in_use = {found[number]: use.entries for number, use in told.items() if use is not None and use.is_any}
+        return Namespaces(len(found), in_use, sum(use is None for use in told.values()), hidden)
 
     def directory(self, path: str) -> Directory | Unseen | None:
         """Whose a directory is; see Machine."""
@@ -226,12 +228,18 @@ def _candidates() -> Iterator[tuple[str, Path]]:
             yield f"netns {named.name}", named
 
 
-def _use(namespace: Path) -> int | None:
-    """The entries of a namespace; -1 if conntrack shows no use there, None if that cannot be seen."""
-    facts = _seen(lambda: made_in(namespace, lambda: _text(Path("/proc/thread-self/net/stat/nf_conntrack"))))
-    if isinstance(facts, Unseen):
+class _Use(NamedTuple):
+    """What conntrack does in a network namespace: its entries, and whether there are any or it has counted anything."""
+
+    entries: int
+    is_any: bool
+
+
+def _use(namespace: Path) -> _Use | None:
+    """What conntrack does there; None if that cannot be seen."""
+    told = _seen(lambda: made_in(namespace, lambda: _text(_STATISTICS)))
+    if isinstance(told, Unseen):
         return None
-    rows = [[int(word, 16) for word in line.split()] for line in (facts or "").splitlines()[1:]]
-    if not any(map(any, rows)):
-        return -1
-    return rows[0][0]
+    # A line for each processor, of hexadecimal numbers; the entries of all of them come first in each.
+    rows = [[int(word, 16) for word in line.split()] for line in (told or "").splitlines()[1:]]
+    return _Use(rows[0][0] if rows else 0, any(map(any, rows)))

@@ -57,7 +57,7 @@ def other_findings(facts: Facts) -> Iterator[Finding]:
     if bypasses:
         message = "Others leave packets untracked here too:"
         advice = "See what exactly, and what of it does nothing:"
-        where = f" --netns {facts.namespace}" if facts.namespace else " live"
+        where = facts.where or " live"
         found = Finding(
             "others-notrack",
             Area.OTHERS,
