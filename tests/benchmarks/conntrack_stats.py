@@ -97,7 +97,8 @@ def _line(order: random.Random) -> str:
         service = order.choice((80, 443, 22, 5432, 9100))
         return (
             f"ipv4     2 tcp      6 {order.randrange(431_999)} {order.choice(_STATES)} src={here} dst={there} "
-            f"sport={port} dport={service} src={answering} dst={here} sport={service} dport={port} [ASSURED] mark=0 use=1"
+            f"sport={port} dport={service} src={answering} dst={here} sport={service} dport={port} "
+            "[ASSURED] mark=0 use=1"
         )
     if kind < 0.98:
         service, unreplied = order.choice(((53, ""), (123, ""), (4789, " [UNREPLIED]")))

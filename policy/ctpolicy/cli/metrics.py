@@ -9,7 +9,7 @@ import click
 
 from ctpolicy.cli.host_metrics import PARTS, HostMetrics
 from ctpolicy.cli.options import backend, netns, no_ipset, optional_policies, state
-from ctpolicy.cli.output import print_error
+from ctpolicy.cli.output import print_error, print_lines, tell
 from ctpolicy.errors import CtpolicyError, DeadlineError, InputError
 from ctpolicy.language.load import load_files
 from ctpolicy.metrics.endpoint import Endpoint
@@ -79,7 +79,7 @@ def command(
     if textfile:
         write_textfile(textfile, content)
     else:
-        click.echo(content.decode(), nl=False)
+        print_lines(content.decode().removesuffix("\n").split("\n"))
     _tell(gathered.failures)
     # A mistake in what was given is one of whoever gave it, also if that is a cron job.
     for failure in gathered.failures:
@@ -101,7 +101,7 @@ def _serve(gathering: Gathering, endpoint: Endpoint, policies: Sequence[Path]) -
         return negotiated(gathered.metrics, accepted)
 
     server = MetricsServer(endpoint, answer, print_error)
-    click.echo(f"Serving http://{Endpoint(endpoint.address, server.server_port)}/metrics")
+    tell(f"Serving http://{Endpoint(endpoint.address, server.server_port)}/metrics")
     serve(server)
 
 
