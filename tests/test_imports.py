@@ -14,7 +14,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 EVERYTHING: Final = (
-    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics"}
+    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
 )
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -32,6 +32,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
+    "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
     "cli": EVERYTHING,
     "testing": EVERYTHING,
@@ -62,6 +63,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "conntrack.sockets": SYSTEM | FILES,  # opens netlink sockets in network namespaces
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
     "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
+    "doctor.this_machine": SYSTEM | FILES,  # reads files and runs programs, to say how the host is
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart

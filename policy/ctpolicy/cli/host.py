@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,9 @@ from ctpolicy.nftables.host import NftablesHost
 from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
+from ctpolicy.packetspace.fields import Family
 from ctpolicy.plan.dump import read_dump
+from ctpolicy.plan.firewalls import Listing
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.plan import Plan, plan_compiled, plan_return
 
@@ -103,6 +105,20 @@ def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any]
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
     return read_dump(read_file(dump))
+
+
+def read_listings(netns: str | None) -> Iterator[Listing]:
+    """What each tool of iptables lists on a host, all tables of it.
+
+    Raises:
+        HostError: one cannot.
+    """
+    tools = IptablesTools(namespace_path(netns) if netns else None)
+    for variant in Variant:
+        for family in Family:
+            text = tools.listing(variant, family)
+            if text:
+                yield variant, family, text
 
 
 class _HostReader:
