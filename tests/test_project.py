@@ -35,7 +35,7 @@ def committed_texts() -> Iterator[tuple[Path, str]]:
         ):
             for path in [entry] if entry.is_file() else sorted(entry.rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
-                    yield path.relative_to(ROOT), path.read_text()
+                    yield path.relative_to(ROOT), path.read_text(errors="replace")
 
 
 def test_version_is_the_same_everywhere() -> None:
