@@ -62,6 +62,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "iptables.installed": SYSTEM | FILES,  # looks for them
     "conntrack.sockets": SYSTEM | FILES,  # opens netlink sockets in network namespaces
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
+    "conntrack.shares": SYSTEM | FILES,  # reads large saved tables in several processes
     "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
     "doctor.this_machine": SYSTEM | FILES,  # reads files and runs programs, to say how the host is
     "apply.files": SYSTEM | FILES,  # keeps snapshots

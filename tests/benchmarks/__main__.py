@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.changes import measure_changes
 from benchmarks.commands import measure_compile, measure_plan, measure_start
+from benchmarks.conntrack_stats import measure_conntrack_stats
 from benchmarks.iptables_commands import measure_iptables_commands
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
@@ -29,6 +30,7 @@ def main() -> int:
         *measure_prefixes(),
         *measure_iptables_ports(),
         *measure_iptables_commands(),
+        *measure_conntrack_stats(),
     ]
     show(measurements)
     save(measurements, REPORT)

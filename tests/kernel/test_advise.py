@@ -93,8 +93,12 @@ def outer_flows(host: Namespace) -> list[str]:
     return host.conntrack("-p", "udp", "--orig-port-dst", "4789")
 
 
+TIMEOUT: Final = 12
+"""Seconds of an unanswered UDP entry, so that a machine that is busy gets to its plan before they are over."""
+
+
 def test_vxlan_is_first_on_its_node_and_the_table_drains_as_forecast(nodes: Pair, tmp_path: Path) -> None:
-    nodes.here.write("netfilter/nf_conntrack_udp_timeout", 6)
+    nodes.here.write("netfilter/nf_conntrack_udp_timeout", TIMEOUT)
     through_the_tunnel(nodes)
     udp(nodes.there, nodes.here, WORKER, 9999)
     found = advised(nodes.here)
@@ -106,9 +110,12 @@ def test_vxlan_is_first_on_its_node_and_the_table_drains_as_forecast(nodes: Pair
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"apiVersion: ctpolicy/v1\nname: pasted\nbypass:\n{first['yaml']}")
     existing = planned(nodes.here, policy)["counted"]
-    assert existing["pointless"] == [{"name": "vxlan", "entries": first["entries"]}]
+    (pointless,) = existing["pointless"]
+    assert pointless["name"] == "vxlan" and first["entries"] - 2 <= pointless["entries"] <= first["entries"]
+    told = ran("plan", "--netns", nodes.here.path, policy).output
+    assert "become pointless: vxlan" in told and "90 % after" in told
     begun, gone = time.monotonic(), existing["goneAfter"]
-    assert 0 < gone["half"] <= gone["most"] <= gone["all"] <= 6
+    assert 0 < gone["half"] <= gone["most"] <= gone["all"] <= TIMEOUT
     apply(nodes.here, policy)
     through_the_tunnel(nodes)  # refreshes nothing
     _wait(begun + gone["half"] - 1.5)

@@ -25,6 +25,9 @@ ENTRIES: Final = {
     "resolver": "host-client: udp/53",
     "vxlan": "overlay: vxlan",
     "passed-on": "forward: tcp/80",
+    "geneve": "overlay: geneve",
+    "ftp": "host-service: tcp/21",
+    "https": "host-service: tcp/443",
 }
 
 Json = dict[str, Any]
@@ -132,10 +135,15 @@ FILTERS: Final[dict[str, tuple[Live, dict[str, set[Kind]]]]] = {
         nft([port(80), {"mangle": {"key": {"ct": {"key": "mark"}}, "value": 1}}]),
         {"web": LOST, "dns": set()},
     ),
+    "a zone": (
+        nft([port(80), {"mangle": {"key": {"ct": {"key": "zone"}}, "value": 7}}], hook="prerouting"),
+        {"web": LOST, "dns": set()},
+    ),
     "a packet's mark is another matter": (
         nft([{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}]),
         {"web": set()},
     ),
+    "a proxy for servers": (nft([{"synproxy": {"mss": 1460, "wscale": 7}}]), {"web": LOST}),
     "a flow table": (nft([{"flow": {"op": "add", "flowtable": "@f"}}], hook="forward"), {"passed-on": LOST}),
 }
 
@@ -209,6 +217,11 @@ COMMIT
 -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
 COMMIT
+*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p udp -m udp --dport 6081 -j CT --zone 5
+-A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
+COMMIT
 *mangle
 :PREROUTING ACCEPT [0:0]
 -A PREROUTING -p tcp -m tcp --dport 443 -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff
@@ -222,6 +235,9 @@ def test_iptables_is_read_with_all_its_tables() -> None:
     assert kinds(tables, "vxlan") == set()
     assert kinds(tables, "resolver") == {Kind.LOST, Kind.NEEDS_ACCEPT}
     assert kinds(tables, "passed-on") == LOST  # answers of the published port come from 80
+    assert "zone" in found(tables, "geneve")[0].why
+    assert "helper" in found(tables, "ftp")[0].why
+    assert "mark" in found(tables, "https")[0].why
     places = {one.place for one in found(tables, "resolver")}
     assert places == {
         "iptables-legacy table nat, chain POSTROUTING",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from ipaddress import ip_network
 from itertools import chain, islice
 from pathlib import Path
@@ -33,8 +32,8 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.netfilter.backend import Backend
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.dump import parts_of
-from ctpolicy.plan.firewalls import Listing, firewalls
+from ctpolicy.plan.dump import parts_of, read_dump
+from ctpolicy.plan.firewalls import firewalls
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.side import MOST_WORK
 
@@ -103,6 +102,8 @@ def command(
         raise InputError(f"{write} is there already: --force replaces it.")
     if source is not None and netns is not None and live is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
+    if source is not None and str(source) == "-" == str(live):
+        raise InputError("The table and the listing cannot both come from standard input.")
     policy = load_files(policies) if policies else None
     host = _Host(source, netns, live, backend_named(backend))
     found = host.advice(policy, local)
@@ -172,26 +173,22 @@ class _Host:
     def _rules(self, addresses: HostAddresses) -> tuple[Live | None, Dependences]:
         """What is live, and what of it needs conntrack."""
         if self._dump is not None:
-            live = read_live(None, self._dump)
-            return live, self._followed(
-                live, addresses, lambda: parts_of(_of_iptables(read_file(self._dump or Path())))
-            )
-        if not self._is_running:
+            text = read_file(self._dump)
+            live, listings = read_dump(text), [] if text.lstrip().startswith("{") else list(parts_of(text))
+        elif self._is_running:
+            live = read_live(self._netns, backend=self._backend)
+            listings, unread = read_listings(self._netns)
+            self._notes += [f"not read: {reason}" for reason in dict.fromkeys([*live.unread, *unread])]
+        else:
             self._notes.append(
                 "the host's rules are not known: what its firewall or NAT needs is told with --live FILE."
             )
             return None, nothing_known
-        live = read_live(self._netns, backend=self._backend)
-        self._notes += [f"not read: {reason}" for reason in live.unread]
-        return live, self._followed(live, addresses, partial(read_listings, self._netns))
-
-    def _followed(self, live: Live, addresses: HostAddresses, listings: Any) -> Dependences:
         try:
-            found: Iterable[Listing] = list(listings())
-            return rules_of(firewalls(live, found), addresses)
-        except HostError as error:
+            return live, rules_of(firewalls(live, listings), addresses)
+        except HostError as error:  # nft shows what iptables cannot, if less of it
             self._notes.append(f"not all rules of iptables could be read: {error}")
-            return rules_of(firewalls(live, ()), addresses)
+            return live, rules_of(firewalls(live, ()), addresses)
 
     def _standing(self, live: Live | None, policy: Policy | None, addresses: HostAddresses) -> Iterator[Pointless]:
         """What bypasses entries already."""
@@ -205,10 +202,6 @@ class _Host:
                     yield Pointless.now(self._backend, self._backend.compile(policy), addresses)
         except TooLargeError:
             self._notes.append("what is bypassed already was not told apart: the rules are about too many packets.")
-
-
-def _of_iptables(text: str) -> str:
-    return "" if text.lstrip().startswith("{") else text
 
 
 def _given(local: str) -> HostAddresses:

@@ -11,8 +11,9 @@ from ctpolicy.cli.options import as_json, netns
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.conntrack.kernel_facts import KernelFacts
 from ctpolicy.conntrack.reader import Conntrack
+from ctpolicy.conntrack.shares import read_shares
 from ctpolicy.conntrack.statistics_report import survey_json, survey_lines
-from ctpolicy.conntrack.survey import Survey, survey_live, survey_saved
+from ctpolicy.conntrack.survey import Survey, survey_live, survey_saved, survey_shares
 from ctpolicy.errors import InputError
 from ctpolicy.namespaces import namespace_path
 
@@ -73,7 +74,9 @@ def _live(number: int, interval: float | None, sample: int | None, deadline: flo
 
 def _saved(dump: Path, number: int) -> Survey:
     try:
-        with click.open_file(str(dump), "rb") as stream:
+        if dump.is_file():
+            return survey_shares(read_shares(dump), number)
+        with click.open_file(str(dump), "rb") as stream:  # standard input, or a pipe
             return survey_saved(stream, number)
     except OSError as error:
         raise InputError(f"{dump} cannot be read: {error.strerror or error}.") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -107,18 +107,21 @@ def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any]
     return read_dump(read_file(dump))
 
 
-def read_listings(netns: str | None) -> Iterator[Listing]:
-    """What each tool of iptables lists on a host, all tables of it.
-
-    Raises:
-        HostError: one cannot.
-    """
+def read_listings(netns: str | None) -> tuple[list[Listing], list[str]]:
+    """What each tool of iptables lists on a host, all tables of it; and why one cannot, in sentences."""
     tools = IptablesTools(namespace_path(netns) if netns else None)
+    found: list[Listing] = []
+    unread: list[str] = []
     for variant in Variant:
         for family in Family:
-            text = tools.listing(variant, family)
+            try:
+                text = tools.listing(variant, family)
+            except HostError as error:
+                unread.append(f"the rules of iptables-{variant.value} for {family.value} ({error})")
+                continue
             if text:
-                yield variant, family, text
+                found.append((variant, family, text))
+    return found, unread
 
 
 class _HostReader:

@@ -47,6 +47,9 @@ UNNAMED: Final = ""
 MOST_PREFIXES: Final = 2
 """Prefixes of one family that are suggested as peers; more would have to be a group."""
 
+MOST_CANDIDATES: Final = 100
+"""Candidates that are judged; of each, all rules of the host are asked."""
+
 FEWEST: Final = 8
 """Entries of a port that clients get by themselves, before it is taken for a service's."""
 
@@ -134,8 +137,9 @@ def advise(
         notes: what is not known, for people.
     """
     drafts = [draft for draft in _drafts(found.uses) if draft.is_worth_a_look(found.total)]
+    largest = sorted(drafts, key=lambda draft: (-draft.tally.entries, str(draft.entry)))[:MOST_CANDIDATES]
     candidates = sorted(
-        (_judged(draft, found.excluded, rules, policy) for draft in drafts),
+        (_judged(draft, found.excluded, rules, policy) for draft in largest),
         key=lambda one: (one.verdict, -one.entries, str(one.entry)),
     )
     return Advice(found.total, tuple(candidates), tuple(sorted(found.standing.items())), found.unadvised, tuple(notes))

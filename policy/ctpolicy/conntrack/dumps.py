@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from re import DOTALL, Match
 from re import compile as pattern
 from typing import Final, NamedTuple, Protocol
 
-from ctpolicy.conntrack.statistics import HEAD, SEVENTH, Row
+from ctpolicy.conntrack.statistics import EXTRAS, PROTOCOL, SEVENTH, Row, Tally
 
 BLOCK: Final = 1 << 18
 """Bytes that are read at once."""
@@ -25,18 +26,21 @@ MOST_OF_A_LINE: Final = 1 << 16
 """Bytes; an entry with all it can have is below 2,000."""
 
 _SHOWN: Final = 120
+_PROTOCOL: Final = itemgetter(PROTOCOL)
+_EXTRAS: Final = itemgetter(EXTRAS)
 
 _ADDRESS: Final = rb"[0-9a-f.:]+"
 _COUNTS: Final = rb"(?:packets=[0-9]+ bytes=[0-9]+ )?"
 
-# An entry with ports, a timeout and no zone of one direction. Character classes that take no newline keep it in its
-# line. What is in the end is any other line.
+# An entry with ports or of ICMP, with a timeout and no zone of one direction. Character classes that take no newline
+# keep it in its line. What is in the end is any other line.
 _ORDINARY: Final = pattern(
-    rb"(?:((?:ipv4     2 |ipv6     10 )?[a-z0-9]+ +[0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)"
-    rb"src=(" + _ADDRESS + rb") dst=(" + _ADDRESS + rb") sport=([0-9]+) dport=([0-9]+) "
-    + _COUNTS + rb"(\[UNREPLIED\] |)"
-    rb"src=(?:\4 dst=\3 sport=\6 dport=\5( )|" + _ADDRESS + rb" dst=" + _ADDRESS + rb" sport=[0-9]+ dport=[0-9]+ )"
-    + _COUNTS + rb"(\[ASSURED\] |)((?:[^u\n][^ \n]* )*)use=[0-9]+[^\n]*|([^\n]*))\n"
+    rb"(?:(?:ipv([46]) {5}(?:2|10) )?[a-z0-9]+ +([0-9]{1,3}) [0-9]+ ([A-Z][A-Z_0-9]* |)src=(" + _ADDRESS + rb") dst=("
+    + _ADDRESS + rb") (?:sport=([0-9]+) dport=([0-9]+) |type=[0-9]+ (code=[0-9]+ id=[0-9]+ ))"
+    + _COUNTS + rb"(?:\[UNREPLIED\]( ))?"
+    rb"src=(?:\5 dst=\4 (?:sport=\7 dport=\6|type=[0-9]+ (?=\8)[^ ]+ [^ ]+)( )|" + _ADDRESS + rb" dst=" + _ADDRESS
+    + rb" (?:sport=[0-9]+ dport=[0-9]+ |type=[0-9]+ code=[0-9]+ id=[0-9]+ ))"
+    + _COUNTS + rb"(?:\[ASSURED\]( ))?(?:mark=[0-9]+ )?((?:[^u\n][^ \n]* )*)use=[0-9]+[^\n]*|([^\n]*))\n"
 )  # fmt: skip
 
 _PLACE: Final = (
@@ -46,7 +50,8 @@ _PLACE: Final = (
 )
 _DIRECTION: Final = rb"src=(?P<{0}src>" + _ADDRESS + rb") dst=(?P<{0}dst>" + _ADDRESS + rb") " + _PLACE
 _ENTRY: Final = pattern(
-    rb"(?P<head>(?:(?:ipv4|ipv6|unknown) +\d+ )?[a-z0-9-]+ +\d{1,3}) (?P<timeout>\d+ )?(?P<state>[A-Z][A-Z_0-9]* )?"
+    rb"(?:(?:ipv(?P<family>[46])|unknown) +\d+ )?[a-z0-9-]+ +(?P<protocol>\d{1,3}) (?P<timeout>\d+ )?"
+    rb"(?P<state>[A-Z][A-Z_0-9]* )?"
     rb"(?P<gre>timeout=\d+, stream_timeout=(?P<stream>\d+) )?"
     + _DIRECTION.replace(b"{0}", b"") + rb"(?P<zone>zone-orig=\d+ )?" + _COUNTS + rb"(?P<unreplied>\[UNREPLIED\] )?"
     + _DIRECTION.replace(b"{0}", b"r") + rb"(?P<rzone>zone-reply=\d+ )?" + _COUNTS + rb"(?P<assured>\[ASSURED\] )?"
@@ -99,6 +104,14 @@ class Lines:
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(Fault(line, reason, text[:_SHOWN].decode(errors="backslashreplace")))
 
+    def follow(self, other: Lines) -> None:
+        """Take in what comes after, which was counted from 1."""
+        later = [fault._replace(line=fault.line + self.read) for fault in other.faults]
+        self.faults = [*self.faults, *later][:MOST_FAULTS]
+        self.read += other.read
+        self.faulty += other.faulty
+        self.others += other.others
+
 
 class Batch(NamedTuple):
     """Some entries.
@@ -132,16 +145,29 @@ def read_entries(stream: Stream, lines: Lines) -> Iterator[Batch]:
         yield from _block(rest + b"\n", lines)
 
 
+def tally_entries(stream: Stream, tally: Tally, lines: Lines) -> None:
+    """Count the entries of a saved table.
+
+    Args:
+        stream: the table.
+        tally: counts them.
+        lines: is told all that is no entry.
+    """
+    for batch in read_entries(stream, lines):
+        tally.add(batch.rows, batch.with_extras)
+
+
 def _block(block: bytes, lines: Lines) -> Iterator[Batch]:
     """The entries of some whole lines."""
     rows: list[Row] = _ORDINARY.findall(block)
     first = lines.read + 1
     lines.read += len(rows)
-    odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[HEAD]]
-    if odd:
-        rows = [row for row in rows if row[HEAD]]
+    odd: list[tuple[int, bytes]] = []
+    if not all(map(_PROTOCOL, rows)):
+        odd = [(first + at, row[SEVENTH]) for at, row in enumerate(rows) if not row[PROTOCOL]]
+        rows = [row for row in rows if row[PROTOCOL]]
     if rows:
-        yield Batch(rows, b" zone" in block or b"OFFLOAD]" in block)
+        yield Batch(rows, any(map(_EXTRAS, rows)))
     closer = [row for number, line in odd for row in _closer(number, line, lines)]
     if closer:
         yield Batch(closer, True)
@@ -170,15 +196,17 @@ def _closer(number: int, line: bytes, lines: Lines) -> Iterator[Row]:
 def _row(found: Match[bytes]) -> Row:
     part = {name: text or b"" for name, text in found.groupdict().items()}
     return (
-        part["head"],
+        part["family"],
+        part["protocol"],
         part["state"],
         part["src"],
         part["dst"],
         part["sport"],
         part["dport"],
-        part["unreplied"],
+        b"",
+        b" " if part["unreplied"] else b"",
         b" " if _is_mirrored(part) else b"",
-        part["assured"],
+        b" " if part["assured"] else b"",
         part["zone"] + part["rzone"] + part["extras"],
         _seventh(part),
     )
@@ -211,8 +239,8 @@ _XML_FLOW: Final = pattern(
     DOTALL,
 )
 _XML_LAYERS: Final = pattern(
-    rb'<layer3 protonum="(?P<l3>\d+)" protoname="(?P<family>[a-z0-9]+)"><src>(?P<src>[0-9a-f.:]+)</src><dst>(?P<dst>'
-    rb'[0-9a-f.:]+)</dst></layer3><layer4 protonum="(?P<number>\d{1,3})" protoname="(?P<name>[a-z0-9-]+)"(?:/>|>(?P'
+    rb'<layer3 protonum="\d+" protoname="(?:ipv(?P<family>[46])|unknown)"><src>(?P<src>[0-9a-f.:]+)</src><dst>(?P<dst>'
+    rb'[0-9a-f.:]+)</dst></layer3><layer4 protonum="(?P<protocol>\d{1,3})" protoname="[a-z0-9-]+"(?:/>|>(?P'
     rb"<inside>.*?)</layer4>)(?P<after>.*)",
     DOTALL,
 )
@@ -243,12 +271,14 @@ def _xml_row(line: bytes) -> Row | None:
         if name == b"zone"
     )
     return (
-        b"%b %b %b %b" % (original["family"], original["l3"], original["name"], original["number"]),
+        original["family"] or b"",
+        original["protocol"],
         told.get(b"state", b""),
         part["src"],
         part["dst"],
         part["sport"],
         part["dport"],
+        b"",
         part["unreplied"],
         b" " if _is_mirrored(part) else b"",
         b" " if b"assured" in told else b"",

@@ -62,6 +62,12 @@ class Frequent:
     error: int = 0
     most_seen: int = 0
 
+    def merge(self, other: Frequent) -> None:
+        """Add what was counted elsewhere."""
+        self.counts.update(other.counts)
+        self.error += other.error
+        self.most_seen = max(self.most_seen, other.most_seen)
+
     def shrink(self, most: int) -> None:
         """Keep at most so many."""
         self.most_seen = max(self.most_seen, len(self.counts))
@@ -79,23 +85,49 @@ def top(parts: Sequence[Frequent], number: int, name: Callable[[bytes], str]) ->
         number: how many are wanted.
         name: a thing's name.
     """
-    different = max(sum(1 for _ in _together(parts)), *(part.most_seen for part in parts))
-    return Top(tuple(_ranked(parts, number, name)), different, sum(part.error for part in parts))
+    return Top(tuple(_ranked(parts, number, name)), _different(parts), sum(part.error for part in parts))
 
 
-def _together(parts: Sequence[Frequent]) -> Iterator[tuple[bytes, int]]:
-    """Each thing once with its count in all parts. To add them up in one more dictionary could double the memory."""
+def _different(parts: Sequence[Frequent]) -> int:
+    """How many different things there are in all parts; at least so many where some were forgotten."""
+    found = 0
     for at, part in enumerate(parts):
-        before, after = parts[:at], parts[at + 1 :]
-        for thing, count in part.counts.items():
-            if not any(thing in other.counts for other in before):
-                yield thing, count + sum(other.counts[thing] for other in after if thing in other.counts)
+        again = set[bytes]().union(*(part.counts.keys() & other.counts.keys() for other in parts[:at]))
+        found += len(part.counts) - len(again)
+    return max(found, *(part.most_seen for part in parts))
 
 
 def _ranked(parts: Sequence[Frequent], number: int, name: Callable[[bytes], str]) -> Sequence[Ranked]:
-    """The most frequent. Only those that may be among them are given a name."""
-    most = nlargest(number, (count for _, count in _together(parts)))
+    """The most frequent. Only those that may be among them are added up, and given a name."""
+    least = max(_least_of_most(part, number) for part in parts)
+    most = nlargest(number, (count for _, count in _together(parts, least)))
     if not most:
         return []
-    candidates = (Ranked(name(thing), count) for thing, count in _together(parts) if count >= most[-1])
+    candidates = (Ranked(name(thing), count) for thing, count in _together(parts, max(least, most[-1])))
     return nlargest(number, candidates, key=lambda one: (one.entries, one.name))
+
+
+def _least_of_most(part: Frequent, number: int) -> int:
+    """How often the last of so many most frequent ones was counted; in all parts together, that one is no rarer."""
+    most = nlargest(number, part.counts.values())
+    return most[-1] if len(most) == number else 1
+
+
+def _together(parts: Sequence[Frequent], least: int) -> Iterator[tuple[bytes, int]]:
+    """Each thing once with its count in all parts, of those that were counted so often.
+
+    To add them up in one more dictionary could double the memory. What was counted so often in all parts was counted
+    no less than its share of that in one of them.
+    """
+    share = -(-least // len(parts))
+    for at, part in enumerate(parts):
+        before = [other.counts for other in parts[:at]]
+        after = [other.counts for other in parts[at + 1 :]]
+        for thing, count in part.counts.items():
+            if count < share:
+                continue
+            if any(other.get(thing, 0) >= share for other in before):
+                continue
+            total = count + sum(other.get(thing, 0) for other in (*before, *after))
+            if total >= least:
+                yield thing, total

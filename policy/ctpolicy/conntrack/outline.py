@@ -16,8 +16,8 @@ from typing import Final
 from ctpolicy.conntrack import codec
 from ctpolicy.conntrack.entry import Entry, Status, TcpState
 from ctpolicy.conntrack.netlink import NESTED, Bytes, malformed
-from ctpolicy.conntrack.statistics import Row
-from ctpolicy.packetspace.fields import PROTOCOL_NAMES, PROTOCOL_NUMBERS, Family
+from ctpolicy.conntrack.statistics import SOURCE, SOURCE_PORT, Row
+from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
 
 _STATUS, _PROTOINFO, _ZONE = 3, 4, 18
 _SEEN_REPLY: Final = int(Status.SEEN_REPLY)
@@ -75,17 +75,8 @@ def _layout(source: int, destination: int, width: int) -> Pattern[bytes]:
 
 
 _LAYOUTS: Final = {int(AF_INET): _layout(1, 2, 4), int(AF_INET6): _layout(3, 4, 16)}
-_FAMILY_HEADS: Final = {int(AF_INET): "ipv4     2", int(AF_INET6): "ipv6     10"}
-
-
-class _Heads(dict[tuple[int, int], bytes]):
-    def __missing__(self, kind: tuple[int, int]) -> bytes:
-        family, number = kind
-        self[kind] = f"{_FAMILY_HEADS[family]} {PROTOCOL_NAMES.get(number, 'unknown'):<8} {number}".encode()
-        return self[kind]
-
-
-_HEADS: Final = _Heads()
+_FAMILIES: Final = {int(AF_INET): b"4", int(AF_INET6): b"6"}
+_NUMBERS: Final = [b"%d" % number for number in range(256)]
 
 
 def row(buffer: Bytes, start: int, end: int) -> Row | None:
@@ -133,7 +124,7 @@ def _row(family: int, found: Match[bytes], buffer: Bytes, end: int) -> Row:
             zone = b"zone=%d " % int.from_bytes(buffer[at + 4 : at + length])
         at += length + 3 & ~3
     return _finished(
-        (_HEADS[family, number], state, source, destination, source_port, destination_port),
+        (_FAMILIES[family], _NUMBERS[number], state, source, destination, source_port, destination_port),
         status,
         mirrored is not None,
         zone,
@@ -145,10 +136,11 @@ def _finished(beginning: Row, status: int, is_mirrored: bool, zone: bytes) -> Ro
     seventh = b""
     if status & _OFFLOADED:
         offloaded = b"[OFFLOAD] "
-        port = beginning[4]
-        seventh = (b"%d" % int.from_bytes(port) if port else beginning[3]).rjust(_WIDE)
+        port = beginning[SOURCE_PORT]
+        seventh = (b"%d" % int.from_bytes(port)).rjust(_WIDE) if port else beginning[SOURCE]
     return (
         *beginning,
+        b"",
         b"" if status & _SEEN_REPLY else b" ",
         b" " if is_mirrored and not status & _NAT else b"",
         b" " if status & _ASSURED else b"",
@@ -171,7 +163,7 @@ def row_of(family: int, entry: Entry) -> Row:
     ports = [b"" if key is None or of.protocol == _GRE else key.to_bytes(2) for key in keys]
     zones = (("zone", entry.zone), ("zone-orig", of.zone), ("zone-reply", entry.reply.zone))
     beginning = (
-        *(_HEADS[family, of.protocol], state),
+        *(_FAMILIES[family], _NUMBERS[of.protocol], state),
         *(of.source.to_bytes(width), of.destination.to_bytes(width), *ports),
     )
     told = "".join(f"{name}={zone} " for name, zone in zones if zone).encode()

@@ -7,29 +7,30 @@ expression finds in a line, or what a netlink message says. Making an Entry of e
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from re import compile as pattern
 from typing import Final, NamedTuple
 
 from ctpolicy.conntrack.frequent import Frequent, Top, top
-from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS
+from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, protocol_name
 
 Row = tuple[bytes, ...]
 """One entry. Its columns:
 
-HEAD: what stands before its timeout: `ipv4     2 tcp      6`, or `tcp      6`.
+FAMILY: 4 or 6; empty if its line does not say, as in the plain form.
+PROTOCOL: its number.
 STATE: of the protocol; empty if it has none, or none is told.
 SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT: of the original direction; empty ports for what has none.
+ECHO: code and id of ICMP, if its reply was held against them.
 UNREPLIED, MIRRORED, ASSURED: empty if it is not so. It is mirrored if nothing is translated.
 EXTRAS: words of a zone or of being offloaded, among others.
 SEVENTH: what `awk '{print $7}' | cut -d= -f2` makes of its line in extended form; empty where that is the source if
 there is a state, and the destination if there is none.
 """
-HEAD, STATE, SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT, UNREPLIED, MIRRORED, ASSURED, EXTRAS, SEVENTH = range(
-    11
-)
+FAMILY, PROTOCOL, STATE, SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT, ECHO = range(8)
+UNREPLIED, MIRRORED, ASSURED, EXTRAS, SEVENTH = range(8, 13)
 
 MOST_DIFFERENT: Final = 400_000
 """Different addresses and ports that are counted apart, of all kinds together: 55 MB (Python 3.11)."""
@@ -37,14 +38,13 @@ MOST_DIFFERENT: Final = 400_000
 NO_STATE: Final = "-"
 """The name of TCP entries of which no state is told."""
 
-_NAMES: Final = {number: name for name, number in PROTOCOL_NUMBERS.items()}
-_TCP: Final = PROTOCOL_NUMBERS["tcp"]
+_TCP: Final = b"%d" % PROTOCOL_NUMBERS["tcp"]
 _ZONE: Final = pattern(rb"\b(zone(?:-orig|-reply)?)=(\d+)")
-_SHAPE: Final[Callable[[Row], Row]] = itemgetter(HEAD, STATE, UNREPLIED, MIRRORED, ASSURED)
+_SHAPE: Final[Callable[[Row], Row]] = itemgetter(
+    FAMILY, PROTOCOL, STATE, UNREPLIED, MIRRORED, ASSURED, DESTINATION_PORT
+)
 _SOURCE: Final = itemgetter(SOURCE)
 _DESTINATION: Final = itemgetter(DESTINATION)
-_PORT: Final = itemgetter(DESTINATION_PORT)
-_HEAD_AND_PORT: Final = itemgetter(HEAD, DESTINATION_PORT)
 _EXTRAS: Final = itemgetter(EXTRAS)
 _SEVENTH: Final = itemgetter(SEVENTH)
 
@@ -128,7 +128,7 @@ class Tally:
         # Of entries with a state, without, and of those whose seventh field is neither source nor destination.
         self._sources = (Frequent(), Frequent(), Frequent())
         self._destinations = (Frequent(), Frequent(), Frequent())
-        self._ports: defaultdict[str, Frequent] = defaultdict(Frequent)
+        self._ports: defaultdict[bytes, Frequent] = defaultdict(Frequent)
         self._sevenths = Frequent()
 
     def add(self, rows: Sequence[Row], with_extras: bool = True) -> None:
@@ -139,11 +139,7 @@ class Tally:
             with_extras: whether any of them may be in a zone or offloaded.
         """
         self.entries += len(rows)
-        shapes = Counter(map(_SHAPE, rows))
-        self._shapes.update(shapes)
-        if any(_family(shape[HEAD]) is None for shape in shapes):
-            sixes = sum(b":" in row[SOURCE] for row in rows if _family(row[HEAD]) is None)
-            self._families.update(IPv6=sixes, IPv4=sum(_family(row[HEAD]) is None for row in rows) - sixes)
+        self._add_shapes(rows)
         if with_extras:
             self._add_extras(rows)
         irregular = [row for row in rows if row[SEVENTH]] if with_extras else []
@@ -153,9 +149,21 @@ class Tally:
         for at, some in enumerate((with_state, without, irregular)):
             self._sources[at].counts.update(map(_SOURCE, some))
             self._destinations[at].counts.update(map(_DESTINATION, some))
-            self._add_ports(some, shapes)
         self._sevenths.counts.update(map(_SEVENTH, irregular))
         self._keep_bounded()
+
+    def _add_shapes(self, rows: Sequence[Row]) -> None:
+        """Count all that has few values; ports with it, because one look at a row is cheaper than two."""
+        says_family = True
+        for (family, protocol, state, unreplied, mirrored, assured, port), number in Counter(map(_SHAPE, rows)).items():
+            self._shapes[family, protocol, state, unreplied, mirrored, assured] += number
+            if port:
+                self._ports[protocol].counts[port] += number
+            says_family = says_family and bool(family)
+        if not says_family:
+            plain = [row[SOURCE] for row in rows if not row[FAMILY]]
+            sixes = sum(b":" in source for source in plain)
+            self._families.update(IPv6=sixes, IPv4=len(plain) - sixes)
 
     def _add_extras(self, rows: Sequence[Row]) -> None:
         for extras, number in Counter(map(_EXTRAS, rows)).items():
@@ -165,20 +173,24 @@ class Tally:
             if b"OFFLOAD]" in extras:
                 self._extras["offloaded"] += number
 
-    def _add_ports(self, rows: Sequence[Row], shapes: Iterable[Row]) -> None:
-        if not rows:
-            return
-        has_state = bool(rows[0][STATE])
-        protocols = {_protocol(shape[HEAD]) for shape in shapes if bool(shape[STATE]) is has_state}
-        if len(protocols) == 1:
-            self._ports[protocols.pop()].counts.update(map(_PORT, rows))
-            return
-        for (head, port), entries in Counter(map(_HEAD_AND_PORT, rows)).items():
-            self._ports[_protocol(head)].counts[port] += entries
+    def merge(self, other: Tally) -> None:
+        """Add what was counted elsewhere, of the same kind of rows."""
+        self.entries += other.entries
+        self._shapes.update(other._shapes)
+        self._families.update(other._families)
+        self._extras.update(other._extras)
+        for protocol, ports in other._ports.items():
+            self._ports[protocol].merge(ports)
+        for mine, its in zip(self._frequents(), other._frequents(), strict=True):
+            mine.merge(its)
+        self._keep_bounded()
+
+    def _frequents(self) -> list[Frequent]:
+        return [*self._sources, *self._destinations, self._sevenths]
 
     def _keep_bounded(self) -> None:
         """Where there are too many different ones, halve the most numerous."""
-        kept = [*self._sources, *self._destinations, *self._ports.values(), self._sevenths]
+        kept = [*self._frequents(), *self._ports.values()]
         while sum(len(one.counts) for one in kept) > self._most:
             largest = max(kept, key=lambda one: len(one.counts))
             largest.shrink(len(largest.counts) // 2)
@@ -203,22 +215,20 @@ class Tally:
         kinds: dict[str, Kind] = {}
         states: Counter[str] = Counter()
         families = self._families.copy()
-        for (head, state, unreplied, mirrored, assured), entries in self._shapes.items():
-            name = _protocol(head)
+        for (family, protocol, state, unreplied, mirrored, assured), entries in self._shapes.items():
+            name = protocol_name(int(protocol))
             found = Kind(name, entries, entries * bool(unreplied), entries * bool(assured), entries * (not mirrored))
             kinds[name] = kinds.get(name, Kind(name)) + found
-            if name == _NAMES[_TCP]:
+            if protocol == _TCP:
                 states[state.decode().strip() or NO_STATE] += entries
-            family = _family(head)
-            if family is not None:
-                families[family] += entries
+            if family:
+                families[f"IPv{family.decode()}"] += entries
         return kinds, states, families
 
     def _top_ports(self, number: int) -> Top:
         told = []
         for protocol, ports in self._ports.items():
-            ports.counts.pop(b"", None)
-            told.append(top((ports,), number, self._named(protocol)))
+            told.append(top((ports,), number, self._named(protocol_name(int(protocol)))))
         most = sorted((one for part in told for one in part.ranked), key=lambda one: (one.entries, one.name))
         return Top(
             tuple(most[::-1][:number]),
@@ -236,19 +246,3 @@ class Tally:
 def _counted(counts: dict[str, int]) -> tuple[Counted, ...]:
     found = (Counted(name, entries) for name, entries in counts.items() if entries)
     return tuple(sorted(found, key=lambda one: (-one.entries, one.name)))
-
-
-def _family(head: bytes) -> str | None:
-    return {b"ipv4": "IPv4", b"ipv6": "IPv6"}.get(head[:4])
-
-
-_protocols: dict[bytes, str] = {}
-
-
-def _protocol(head: bytes) -> str:
-    """A protocol's name, or its number for what nobody has given a name."""
-    name = _protocols.get(head)
-    if name is None:
-        *_, word, number = head.decode().split()
-        name = _protocols[head] = _NAMES.get(int(number), number if word == "unknown" else word)
-    return name

@@ -6,12 +6,12 @@ cost nothing, so that they are told even where the entries cannot be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final, Protocol
 
-from ctpolicy.conntrack.dumps import Lines, Stream, read_entries
+from ctpolicy.conntrack.dumps import Lines, Stream, tally_entries
 from ctpolicy.conntrack.facts import ConntrackFacts, Statistics, TableFacts
 from ctpolicy.conntrack.outline import address_name, port_name
 from ctpolicy.conntrack.statistics import Row, TableStatistics, Tally
@@ -123,6 +123,19 @@ def survey_saved(stream: Stream, number: int) -> Survey:
         number: how many of what is most frequent are wanted.
     """
     tally, lines = Tally(), Lines()
-    for batch in read_entries(stream, lines):
-        tally.add(batch.rows, batch.with_extras)
+    tally_entries(stream, tally, lines)
+    return Survey(tally.told(number), lines=lines)
+
+
+def survey_shares(parts: Sequence[tuple[Tally, Lines]], number: int) -> Survey:
+    """A saved table of which each part was counted by itself.
+
+    Args:
+        parts: what was counted, in the order of the lines; the first takes in the others.
+        number: how many of what is most frequent are wanted.
+    """
+    (tally, lines), *rest = parts
+    for other, its_lines in rest:
+        tally.merge(other)
+        lines.follow(its_lines)
     return Survey(tally.told(number), lines=lines)

@@ -55,6 +55,7 @@ _TAKINGS: Final = {
     "REDIRECT": Taking.REDIRECT,
     "CONNMARK": Taking.MARK,
     "CONNSECMARK": Taking.MARK,
+    "SYNPROXY": Taking.SYNPROXY,
     "FLOWOFFLOAD": Taking.OFFLOAD,
 }
 _MODULES: Final = {"connmark": Taking.MARK, "connlimit": Taking.LIMIT}
@@ -112,7 +113,8 @@ def _target(step: Step, text: str) -> Step:
     if word == "REJECT":
         return replace(step, effect=Effect.DROP)
     if word == "CT":
-        return replace(step, taking=Taking.HELPER) if "--helper" in text else step
+        taking = Taking.HELPER if "--helper" in text else Taking.ZONE if "--zone" in text else None
+        return replace(step, taking=taking)
     if word not in _TAKINGS:
         return step
     port = _TO_PORT.search(text)

@@ -21,8 +21,8 @@ from ctpolicy.packetspace.universe import PATHS, Box, Field
 DEEPEST: Final = 16
 """Jumps into each other: the kernel's own bound is that (NFT_JUMP_STACK_SIZE)."""
 
-MOST_STEPS: Final = 100_000
-"""Rules that are asked for one policy entry; beyond, the rules are too many to tell."""
+MOST_STEPS: Final = 300_000
+"""Rules of one table that are asked for one policy entry, in a second or less; beyond, they are too many to tell."""
 
 
 class Effect(Enum):
@@ -45,7 +45,9 @@ class Taking(Enum):
     REDIRECT = "redirects"
     HELPER = "gives connections a helper"
     MARK = "uses connection marks"
+    ZONE = "gives connections a zone"
     LIMIT = "counts connections"
+    SYNPROXY = "answers in the place of servers, whose connections it has to see"
     OFFLOAD = "puts connections into a flow table"
 
 
@@ -334,7 +336,18 @@ def _taken(step: Step, chain: StepChain, path: Path, is_request: bool) -> Depend
             return None
         return _lost(step, chain, "untracked packets are not translated")
     assert step.taking is not None
+    if _is_about_another_service(step, is_request):
+        return None
     return _lost(step, chain, f"it {step.taking.value}, and untracked packets belong to none")
+
+
+def _is_about_another_service(step: Step, is_request: bool) -> bool:
+    """Whether a rule names the port at the client's end, which may be any: then it means the service of that port."""
+    asked = {about for about, _ in step.conditions}
+    service, client = Field.DESTINATION_PORT, Field.SOURCE_PORT
+    if not is_request:
+        service, client = client, service
+    return client in asked and service not in asked
 
 
 def _lost(step: Step, chain: StepChain, why: str) -> Dependence:

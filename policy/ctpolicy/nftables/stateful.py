@@ -60,6 +60,7 @@ _TAKINGS: Final = {
     "ct helper": Taking.HELPER,
     "ct count": Taking.LIMIT,
     "flow": Taking.OFFLOAD,
+    "synproxy": Taking.SYNPROXY,
 }
 _XT_TARGETS: Final = {
     "SNAT": Taking.SOURCE_NAT,
@@ -68,6 +69,7 @@ _XT_TARGETS: Final = {
     "NETMAP": Taking.DESTINATION_NAT,
     "REDIRECT": Taking.REDIRECT,
     "CONNMARK": Taking.MARK,
+    "SYNPROXY": Taking.SYNPROXY,
     "connmark": Taking.MARK,
     "connlimit": Taking.LIMIT,
 }
@@ -154,6 +156,8 @@ class _RuleSteps:
                 self.so_far = replace(self.so_far, untracked=holds and self.so_far.untracked is not False)
             case {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": list(pairs)}}}:
                 yield from (_by_state(self.so_far, *pair) for pair in pairs)
+            case {"mangle": {"key": {"ct": {"key": "zone"}}}}:
+                yield replace(self.so_far, taking=Taking.ZONE)
             case {"mangle": dict(change)}:
                 if _names_ct(change):
                     yield replace(self.so_far, taking=Taking.MARK)
