@@ -10,9 +10,10 @@ export PYTHON
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: system packages as root, and .venv
+setup: ## install what is missing: system packages as root, .venv and promtool
 	@tools/install-system-packages
 	@tools/make-environment
+	@tools/unpack-promtool
 
 lint: setup ## ruff and mypy --strict
 	.venv/bin/ruff format --check .

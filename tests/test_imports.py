@@ -13,6 +13,9 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 # What each part may import of ours, besides itself and `errors`.
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
+EVERYTHING: Final = (
+    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
+)
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
     "namespaces": set(),
@@ -28,16 +31,19 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
+    "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
-    "cli": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
-    "testing": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"importing", "plan", "apply", "review", "conntrack"},
+    "cli": EVERYTHING,
+    "testing": EVERYTHING,
 }
 ON_ITS_OWN: Final = {"packetspace"}  # not even errors
 
 # Modules through which a program reaches the running system.
 SYSTEM: Final = {
-    *("asyncio", "ctypes", "fcntl", "multiprocessing", "nftables", "os", "pty", "pyroute2", "resource", "shutil"),
-    *("signal", "socket", "subprocess", "tempfile", "termios", "time", "threading"),
+    *("asyncio", "ctypes", "fcntl", "http", "multiprocessing", "nftables", "os", "pty", "pyroute2", "resource"),
+    *("select", "shutil", "signal", "socket", "socketserver", "subprocess", "tempfile", "termios", "time"),
+    *("threading", "tty"),
 }
 FILES: Final = {"pathlib", "io", "glob"}
 # Address families, the conversion between addresses' text and bytes, paths as text: functions of their arguments alone.
@@ -58,6 +64,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "conntrack.reader": SYSTEM | FILES,  # reads the live table
     "conntrack.shares": SYSTEM | FILES,  # reads large saved tables in several processes
     "conntrack.kernel_facts": SYSTEM | FILES,  # reads what is known of it without its entries
+    "doctor.this_machine": SYSTEM | FILES,  # reads files and runs programs, to say how the host is
     "apply.files": SYSTEM | FILES,  # keeps snapshots
     "apply.lock": SYSTEM | FILES,
     "apply.place": SYSTEM | FILES,  # tells network namespaces apart
@@ -66,17 +73,29 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
+    "metrics.gathering": {"threading", "time"},  # asks with a time bound
+    "metrics.server": {"http", "signal", "socket", "threading"},
+    "metrics.textfile": SYSTEM | FILES,  # writes one
     "language": FILES,  # takes the names of policies and of the address files that they name
     "language.source": {"os"},  # reads them, and refuses what is no file or too large
     "language.trust": {"os"},  # looks who else could write them
     "cli": FILES,  # takes file names
+    "cli.repeated": {"threading"},  # reads the host while somebody looks
+    "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
     "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
 }
 
 # Third-party packages, by the part that has a reason for them.
-BELONGS_TO: Final = {"click": "cli", "hypothesis": "testing", "jsonschema": "language", "yaml": "language"}
+BELONGS_TO: Final = {
+    "click": "cli",
+    "hypothesis": "testing",
+    "jsonschema": "language",
+    "prometheus_client": "metrics",
+    "rich": "cli",
+    "yaml": "language",
+}
 
 
 def module_name(path: Path) -> str:

@@ -59,7 +59,8 @@ def test_every_dependency_has_its_reason() -> None:
         name, floor = re.match(r"([A-Za-z-]+)[\[=>]*([0-9.]*)", requirement).groups()  # type: ignore[union-attr]
         if name == "ctpolicy":
             continue
-        line = next((line for line in reasons.splitlines() if line.startswith("|") and name in line), None)
+        named = re.compile(rf"\|(.*, )?{name}[, ]")  # in the first column, and not as a part of another name
+        line = next((line for line in reasons.splitlines() if named.match(line.replace("| ", "|", 1))), None)
         assert line is not None, f"{name} has no line in 0001-dependencies.md"
         assert floor.rstrip(".") in line, f"{name}: the version in 0001-dependencies.md is not {floor}"
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,11 @@ import click
 import pytest
 
 from ctpolicy import errors
+from ctpolicy.cli.conntrack import COMMANDS as CONNTRACK_COMMANDS
 from ctpolicy.cli.main import COMMANDS, cli, run
+from ctpolicy.conntrack.facts import TableFacts
+from ctpolicy.conntrack.top import EntryRate, Talker, View
+from ctpolicy.conntrack.top_report import lines as top_lines
 from ctpolicy.language.load import load_files
 from ctpolicy.language.presets import PRESETS
 from ctpolicy.nftables.compile import compile_policy
@@ -85,7 +90,8 @@ def test_command_line_that_is_wrong_is_refused() -> None:
 
 def test_every_command_has_its_row() -> None:
     rows = re.findall(r"^\| `ctpolicy ([a-z-]+)", README.read_text(), re.MULTILINE)
-    assert sorted(rows) == sorted(COMMANDS)
+    assert set(rows) == set(COMMANDS)
+    assert len(rows) == len(COMMANDS) + len(CONNTRACK_COMMANDS) - 1, "one row a command, and one for each of a group"
 
 
 def test_every_exit_status_has_its_row() -> None:
@@ -167,6 +173,29 @@ def test_status_tells_apart_what_was_done_as_shown(
     if pytestconfig.getoption("--regenerate"):
         write_anew(prompt + shown_after(prompt)[0], prompt + told)
     assert shown_after(prompt)[0] == told
+
+
+def test_top_prints_such_lines_as_shown(pytestconfig: pytest.Config) -> None:
+    """The numbers are of no host in particular; that a real one's are right is tested in tests/kernel."""
+    view = View(
+        TableFacts(True, 187_302, 262_144),
+        1204.4,
+        {"drop": 0.0, "early_drop": 0.0, "insert_failed": 0.0},
+        (Talker(IPv4Address("192.168.7.72"), 61_435, 0.328), Talker(IPv4Address("192.168.7.73"), 9552, 0.051)),
+        20_000,
+        (
+            EntryRate("vxlan", "bypass", 48_220.0, 31_900_000.0),
+            EntryRate("node-metrics", "bypass", 37.2, 11_402.0),
+            EntryRate("service-network", "track", 0.0, 0.0),
+        ),
+        0,
+        (),
+    )
+    printed = "".join(f"{line}\n" for line in top_lines(view))
+    prompt = "$ ctpolicy conntrack top --once --interval 10\n"
+    if pytestconfig.getoption("--regenerate"):
+        write_anew(prompt + shown_after(prompt)[0], prompt + printed)
+    assert shown_after(prompt)[0] == printed
 
 
 @pytest.mark.kernel

@@ -21,6 +21,12 @@ each_backend = pytest.mark.parametrize(
 )
 """Legacy compiles to the same rules as nft, and the kernel law asks both, so its real traffic is left to the soak."""
 
+nftables_and_in_soak_the_rest = pytest.mark.parametrize(
+    "backend",
+    ["nftables", *(pytest.param(f"iptables-{variant}", marks=pytest.mark.soak) for variant in ("nft", "legacy"))],
+)
+"""For traffic that another test sends through iptables as well."""
+
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from kernel.command_line import done, ran
+from kernel.command_line import done, each_backend, ran
 from kernel.namespace import Namespace
 
 pytestmark = pytest.mark.kernel
@@ -78,7 +78,7 @@ def test_somebody_who_flushes_all_the_time_is_told_of_and_mended(namespace: Name
     thread = threading.Thread(target=flush)
     thread.start()
     try:
-        found = [ran("apply", "--yes", *where, path) for path in paths * 5]
+        found = [ran("apply", "--yes", *where, path) for path in paths * 2]
     finally:
         ended.set()
         thread.join()
@@ -147,16 +147,15 @@ def test_rollback_is_a_change_that_can_be_rolled_back(namespace: Namespace, tmp_
     assert ran("rollback", "--yes", "99", *where).status == 2
 
 
-def test_what_was_removed_comes_back_by_a_rollback(namespace: Namespace, tmp_path: Path) -> None:
+@each_backend
+def test_what_was_removed_comes_back_by_a_rollback(namespace: Namespace, tmp_path: Path, backend: str) -> None:
     where = ("--netns", namespace.path, "--state", tmp_path / "state")
-    for backend in ("nftables", "iptables-nft", "iptables-legacy"):
-        done("apply", "--yes", "--backend", backend, *where, written(tmp_path, "a"))
-        done("remove", "--yes", "--backend", backend, *where)
-        done("rollback", "--yes", *where)
-        found = json.loads(done("status", "--json", "--backend", backend, "--netns", namespace.path, *where[2:]))
-        assert [one["name"] for one in found["entries"]] == ["a"]
-        assert found["drift"] is False
-        done("remove", "--yes", "--backend", backend, *where)
+    done("apply", "--yes", "--backend", backend, *where, written(tmp_path, "a"))
+    done("remove", "--yes", "--backend", backend, *where)
+    done("rollback", "--yes", *where)
+    found = json.loads(done("status", "--json", "--backend", backend, "--netns", namespace.path, *where[2:]))
+    assert [one["name"] for one in found["entries"]] == ["a"]
+    assert found["drift"] is False
 
 
 def test_after_a_reboot_what_was_applied_is_restored_and_nothing_else(namespace: Namespace, tmp_path: Path) -> None:

@@ -175,11 +175,11 @@ def test_nobody_waits_for_the_answer_of_somebody_else(site: Site) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
 def test_a_signal_at_any_time_leaves_the_old_or_the_new(site: Site, number: signal.Signals) -> None:
     ends = set()
-    for step in range(8):
+    for step in range(4):
         process = subprocess.Popen(
             [*COMMAND, "apply", "--yes", *site.where, site.new], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        time.sleep(0.1 + 0.06 * step)
+        time.sleep(0.1 + 0.12 * step)
         process.send_signal(number)
         process.wait()
         found = site.entries()

@@ -246,7 +246,7 @@ def both_changed(namespace: Namespace, steps: list[Table | None]) -> None:
             assert host.read() == desired
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=policies(), other=policies())
 def test_changes_from_one_policy_to_another_and_back(namespace: Namespace, one: Policy, other: Policy) -> None:
     first, second = compile_policy(one), compile_policy(other)

@@ -22,7 +22,7 @@ from kernel.oracle import Oracle, can_be_sent
 
 pytestmark = pytest.mark.kernel
 
-POLICIES = 120
+POLICIES = 100
 PACKETS = 1000
 """About each policy."""
 

@@ -26,7 +26,7 @@ from policies import policy
 
 pytestmark = pytest.mark.kernel
 
-PAIRS = 50
+PAIRS = 25
 
 BEFORE = policy("""
 bypass:

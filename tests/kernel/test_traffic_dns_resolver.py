@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, each_backend, packets
+from kernel.command_line import apply_example, nftables_and_in_soak_the_rest, packets
 from kernel.hosts import Pair, pair, states, tcp, udp
 
 pytestmark = pytest.mark.kernel
@@ -28,7 +28,7 @@ def test_without_the_policy_each_query_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "udp")) == 3
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 @pytest.mark.parametrize("version", [0, 1])
 def test_queries_and_answers_leave_no_entry(hosts: Pair, version: int, backend: str) -> None:
     apply_example("dns-resolver", backend, hosts.here)
@@ -46,7 +46,7 @@ def test_queries_and_answers_leave_no_entry(hosts: Pair, version: int, backend: 
     assert states(hosts.here)["invalid"] == states(hosts.here)["new"] == 0
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_encrypted_queries_of_clients_leave_no_entry(hosts: Pair, backend: str) -> None:
     apply_example("dns-resolver", backend, hosts.here)
     tcp(hosts.there, hosts.here, RESOLVER[0], 853)
@@ -55,7 +55,7 @@ def test_encrypted_queries_of_clients_leave_no_entry(hosts: Pair, backend: str) 
     assert packets(hosts.here, backend)["encrypted-dns"] > 12
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_other_traffic_is_tracked(hosts: Pair, backend: str) -> None:
     apply_example("dns-resolver", backend, hosts.here)
     tcp(hosts.there, hosts.here, RESOLVER[0], 22)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, each_backend, packets
+from kernel.command_line import apply_example, nftables_and_in_soak_the_rest, packets
 from kernel.hosts import Pair, give_addresses, pair, ping, states, tcp, udp
 
 pytestmark = pytest.mark.kernel
@@ -24,7 +24,7 @@ def nodes() -> Iterator[Pair]:
         yield hosts
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 @pytest.mark.parametrize(("entry", "port"), [("vxlan", 4789), ("vxlan-linux", 8472)])
 def test_a_vxlan_tunnel_between_nodes_leaves_no_outer_entry(nodes: Pair, entry: str, port: int, backend: str) -> None:
     apply_example("kubernetes-node", backend, nodes.here)
@@ -37,7 +37,7 @@ def test_a_vxlan_tunnel_between_nodes_leaves_no_outer_entry(nodes: Pair, entry: 
     assert packets(nodes.here, backend)[entry] > 6
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_geneve_packets_between_nodes_leave_no_entry(nodes: Pair, backend: str) -> None:
     """No device of that kind is needed: to conntrack they are datagrams to a port, each way from any port."""
     apply_example("kubernetes-node", backend, nodes.here)
@@ -47,7 +47,7 @@ def test_geneve_packets_between_nodes_leave_no_entry(nodes: Pair, backend: str) 
     assert packets(nodes.here, backend)["geneve"] == 4
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_the_node_local_dns_cache_leaves_no_entry(nodes: Pair, backend: str) -> None:
     apply_example("kubernetes-node", backend, nodes.here)
     for exchange in (udp, tcp):
@@ -58,7 +58,7 @@ def test_the_node_local_dns_cache_leaves_no_entry(nodes: Pair, backend: str) -> 
     assert states(nodes.here)["invalid"] == 0
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_node_ports_and_the_service_network_are_tracked(nodes: Pair, backend: str) -> None:
     apply_example("kubernetes-node", backend, nodes.here)
     tcp(nodes.there, nodes.here, NODE, 30080)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, each_backend, packets
+from kernel.command_line import apply_example, nftables_and_in_soak_the_rest, packets
 from kernel.hosts import Routed, routed, states, tcp
 
 pytestmark = pytest.mark.kernel
@@ -30,7 +30,7 @@ def test_without_the_policy_each_connection_is_an_entry(hosts: Routed) -> None:
     assert len(hosts.router.conntrack("-p", "tcp")) == 2
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_connections_through_the_router_leave_no_entry(hosts: Routed, backend: str) -> None:
     apply_example("memcached-router", backend, hosts.router)
     for cache in CACHES:
@@ -40,7 +40,7 @@ def test_connections_through_the_router_leave_no_entry(hosts: Routed, backend: s
     assert states(hosts.router)["invalid"] == 0
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_strangers_other_ports_and_the_router_itself_are_tracked(hosts: Routed, backend: str) -> None:
     apply_example("memcached-router", backend, hosts.router)
     tcp(hosts.client, hosts.server, CACHES[0], 11211, source=STRANGER)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, each_backend, packets
+from kernel.command_line import apply_example, nftables_and_in_soak_the_rest, packets
 from kernel.hosts import Pair, pair, states, udp
 
 pytestmark = pytest.mark.kernel
@@ -29,7 +29,7 @@ def test_without_the_policy_each_client_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "udp")) == 2
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_clients_leave_no_entry(hosts: Pair, backend: str) -> None:
     apply_example("ntp-server", backend, hosts.here)
     udp(hosts.there, hosts.here, SERVER, 123, source=CLIENT)
@@ -41,7 +41,7 @@ def test_clients_leave_no_entry(hosts: Pair, backend: str) -> None:
     assert states(hosts.here)["new"] == 0
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_the_servers_own_queries_leave_no_entry(hosts: Pair, backend: str) -> None:
     apply_example("ntp-server", backend, hosts.here)
     udp(hosts.here, hosts.there, UPSTREAM, 123)
@@ -50,7 +50,7 @@ def test_the_servers_own_queries_leave_no_entry(hosts: Pair, backend: str) -> No
     assert packets(hosts.here, backend)["ntp-upstream"] == 4
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_queries_to_anybody_else_are_tracked(hosts: Pair, backend: str) -> None:
     apply_example("ntp-server", backend, hosts.here)
     udp(hosts.here, hosts.there, CLIENT, 123)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.command_line import apply_example, each_backend, packets
+from kernel.command_line import apply_example, nftables_and_in_soak_the_rest, packets
 from kernel.hosts import Pair, give_addresses, pair, states, tcp, udp
 from kernel.namespace import join
 
@@ -29,7 +29,7 @@ def test_without_the_policy_each_visit_is_an_entry(hosts: Pair) -> None:
     assert len(hosts.here.conntrack("-p", "tcp")) == 1
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_visits_leave_no_entry(hosts: Pair, backend: str) -> None:
     apply_example("web-front-end", backend, hosts.here)
     for port in (80, 443):
@@ -41,7 +41,7 @@ def test_visits_leave_no_entry(hosts: Pair, backend: str) -> None:
     assert states(hosts.here)["invalid"] == 0
 
 
-@each_backend
+@nftables_and_in_soak_the_rest
 def test_health_checks_other_addresses_and_other_devices_are_tracked(hosts: Pair, backend: str) -> None:
     apply_example("web-front-end", backend, hosts.here)
     tcp(hosts.there, hosts.here, FRONT_END[0], 80, source=HEALTH_CHECK)

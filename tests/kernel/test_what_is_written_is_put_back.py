@@ -63,7 +63,7 @@ def counters(table: Table) -> list[tuple[int, int]]:
     return [(one.packets, one.bytes) for one in found if one]
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policy=policies())
 def test_tables_are_put_back(namespace: Namespace, policy: Policy) -> None:
     apply_in(namespace, policy)
@@ -95,7 +95,7 @@ def test_an_emptied_set_of_ours_is_put_back(namespace: Namespace) -> None:
 
 
 @each_variant
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policy=policies())
 def test_raw_tables_are_put_back(namespace: Namespace, variant: Variant, policy: Policy) -> None:
     host, backend = IptablesHost(IptablesTools(namespace.path), variant), IptablesBackend(variant)

@@ -31,7 +31,7 @@ ONE_NAMESPACE_FOR_ALL = [HealthCheck.function_scoped_fixture, HealthCheck.too_sl
 
 @pytest.mark.parametrize("variant", Variant)
 @pytest.mark.parametrize("family", Family)
-@settings(max_examples=40, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
+@settings(max_examples=20, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
 @given(data=st.data())
 def test_what_is_sent_comes_back(namespace: Namespace, variant: Variant, family: Family, data: st.DataObject) -> None:
     table, sets = data.draw(raw_tables(family)), data.draw(ipsets(family))

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("stats",)
+COMMANDS: Final = ("stats", "top")
 
 
 class ConntrackGroup(click.Group):
@@ -32,4 +32,5 @@ def command() -> None:
 
     \b
       sudo ctpolicy conntrack stats
+      sudo ctpolicy conntrack top
     """

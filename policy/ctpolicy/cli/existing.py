@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import click
 
 from ctpolicy.cli.host import conntrack_of, read_live
 from ctpolicy.cli.output import print_lines, tell
 from ctpolicy.conntrack.drain import count, drain
+from ctpolicy.conntrack.forecast import Forecast, forecast, forecast_json, forecast_lines, pending
 from ctpolicy.conntrack.pointless import Pointless
 from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.conntrack.report import counted_lines, drained_line
@@ -42,6 +45,55 @@ def pointless_now(backend: Backend[Any], live: Live, conntrack: Conntrack) -> Po
             "The live rules have too many addresses and ports that belong together to tell which entries they concern. "
             "Delete those that you know of with `conntrack -D` and a filter."
         ) from error
+
+
+LESS_WORK: Final = 3_000_000
+"""What telling which entries a plan makes pointless may take: some 3 s, beside what the plan itself takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What a plan would make of the entries that are there.
+
+    Args:
+        forecast: the count; None if there is none.
+        note: why there is none, or nothing.
+    """
+
+    forecast: Forecast | None = None
+    note: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """As people read it; none where there is nothing to say."""
+        if self.forecast is not None:
+            yield from pending(forecast_lines(self.forecast))
+        elif self.note:
+            yield from pending([self.note])
+
+    def as_json(self) -> dict[str, Any]:
+        """As a part of a plan's JSON."""
+        counted = None if self.forecast is None else forecast_json(self.forecast)
+        return {"counted": counted, "note": self.note or None}
+
+
+NOT_OF_A_DUMP: Final = Existing(note="with --live they are not known")
+
+
+def forecast_of(plan: Plan[Any], netns: str | None) -> Existing:
+    """What a plan would make of the entries that are there now. That they cannot be counted is no failure of it."""
+    if not plan:
+        return Existing(note="nothing changes")
+    conntrack = conntrack_of(netns)
+    try:
+        if next(conntrack.entries(), None) is None:
+            return Existing(note="none: the conntrack table is empty, or conntrack is not in use here")
+        with bounded(LESS_WORK):
+            pointless = Pointless.by_change(plan.backend, plan.live, plan.desired, conntrack.addresses())
+        return Existing(forecast(conntrack, pointless))
+    except TooLargeError:
+        return Existing(note="not counted: the rules have too many addresses and ports that belong together")
+    except CtpolicyError as error:
+        return Existing(note=f"not counted: {error}")
 
 
 def tell_of_existing(plan: Plan[Any], netns: str | None, and_drain: bool) -> None:

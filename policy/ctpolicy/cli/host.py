@@ -32,7 +32,9 @@ from ctpolicy.nftables.host import NftablesHost
 from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
+from ctpolicy.packetspace.fields import Family
 from ctpolicy.plan.dump import read_dump
+from ctpolicy.plan.firewalls import Listing
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.plan import Plan, plan_compiled, plan_return
 
@@ -72,13 +74,18 @@ def doors_of(backend: Backend[Any], netns: str | None, root: Path | None) -> Doo
         may_be_unit = netns is not None or is_the_hosts()
         timer.start(arguments, state.directory_of(change), f"ctpolicy-confirm-{change.number}", may_be_unit)
 
-    return Doors(_host_at(backend, namespace_path(netns) if netns else None), state, try_out, start_timer)
+    return Doors(host_of(backend, netns), state, try_out, start_timer)
 
 
 def _host_at(backend: Backend[Any], namespace: Path | None) -> Host[Any]:
     if isinstance(backend, IptablesBackend):
         return IptablesHost(IptablesTools(namespace), backend.variant)
     return NftablesHost(Libnftables(namespace))
+
+
+def host_of(backend: Backend[Any], netns: str | None) -> Host[Any]:
+    """The running host, or a network namespace given by name or path, for one backend."""
+    return _host_at(backend, namespace_path(netns) if netns else None)
 
 
 def conntrack_of(netns: str | None) -> Conntrack:
@@ -98,6 +105,23 @@ def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any]
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
     return read_dump(read_file(dump))
+
+
+def read_listings(netns: str | None) -> tuple[list[Listing], list[str]]:
+    """What each tool of iptables lists on a host, all tables of it; and why one cannot, in sentences."""
+    tools = IptablesTools(namespace_path(netns) if netns else None)
+    found: list[Listing] = []
+    unread: list[str] = []
+    for variant in Variant:
+        for family in Family:
+            try:
+                text = tools.listing(variant, family)
+            except HostError as error:
+                unread.append(f"the rules of iptables-{variant.value} for {family.value} ({error})")
+                continue
+            if text:
+                found.append((variant, family, text))
+    return found, unread
 
 
 class _HostReader:

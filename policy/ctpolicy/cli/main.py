@@ -17,8 +17,9 @@ from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "conntrack", "drain", "remove",
-    "status", "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
+    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "remove", "status",
+    "conntrack", "advise", "drain", "metrics", "doctor",
+    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
 
 STARTED_BY_US: Final = ("await-confirmation",)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
+from ctpolicy.cli.existing import NOT_OF_A_DUMP, forecast_of
 from ctpolicy.cli.host import backend_named, plan_files
 from ctpolicy.cli.options import (
     CHANGES_PENDING,
@@ -50,8 +52,9 @@ def command(
 ) -> int:
     """Show what applying a policy would change.
 
-    First what changes for traffic, by entry and with a packet that shows it, then the rules. With --live it needs no
-    privilege and touches no host.
+    First what changes for traffic, by entry and with a packet that shows it, then the rules, then how many of the
+    entries that are there become pointless and when they time out. With --live it needs no privilege and touches no
+    host.
 
     With --out the plan is saved, to be reviewed and then applied as it is: `ctpolicy apply FILE` refuses to if anything
     has moved since. `ctpolicy plan FILE` shows it again, and what has moved, if it has (exit status 7).
@@ -70,10 +73,11 @@ def command(
         plan = plan_and_save(policies, netns, live, backend, no_ipset, out)
     else:
         plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
+    existing = NOT_OF_A_DUMP if live is not None else forecast_of(plan, netns)
     if as_json:
-        print_json(plan_json(plan))
+        print_json(plan_json(plan, existing.as_json()))
     else:
-        print_lines(plan_lines(plan))
+        print_lines(chain(plan_lines(plan), existing.lines() if plan else ()))
     if saved:
         refuse_stale(saved, plan)
     return CHANGES_PENDING if plan and detailed_exitcode else 0

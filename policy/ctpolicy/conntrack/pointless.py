@@ -25,7 +25,7 @@ from enum import Enum, IntEnum
 from typing import Final, TypeVar
 
 from ctpolicy.conntrack.addresses import HostAddresses
-from ctpolicy.conntrack.entry import Entry, Status, address
+from ctpolicy.conntrack.entry import Entry, address
 from ctpolicy.netfilter.backend import Backend, Names
 from ctpolicy.netfilter.edges import edges
 from ctpolicy.netfilter.treatment import Treatment
@@ -192,7 +192,7 @@ class Pointless:
         number = _FAMILY_NUMBERS[family]
         there = (path, number, protocol, interface, destination_port, source, source_port, destination)
         back = (answer, number, protocol, interface, source_port, destination, destination_port, source)
-        if protocol != _UDP or entry.status & Status.SEEN_REPLY:
+        if protocol != _UDP or entry.is_answered:
             return there, back, None
         return there, back, (answer, number, protocol, interface, destination_port, destination, source_port, source)
 

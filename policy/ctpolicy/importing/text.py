@@ -49,6 +49,13 @@ def policy_text(name: str, bypass: Sequence[Entry], track: Sequence[Entry], rema
     return "\n".join([*head, *groups.lines(), *sections, ""])
 
 
+def entry_lines(entry: Entry) -> Iterator[str]:
+    """One named entry with few addresses, as it may stand under `bypass:`."""
+    groups = _Groups()
+    yield from list(_section("bypass", [entry], groups))[2:]
+    assert not groups.names, "an entry that stands alone has no group"
+
+
 @dataclass(slots=True)
 class _Groups:
     """The address lists that are too long to stand in an entry, by name."""

@@ -126,6 +126,22 @@ class IptablesTools:
             raise HostError(f"{tool} printed no raw table, though there is one.")
         return done.output
 
+    def listing(self, variant: Variant, family: Family) -> str | None:
+        """All tables that there are, as `iptables-save` prints them; None where the tool is not installed.
+
+        Raises:
+            HostError: they cannot be read.
+            DeadlineError: no answer in time.
+        """
+        tool = full_name(variant, family, Action.SAVE)
+        command = find_iptables(variant, family, Action.SAVE, self._path)
+        if command is None:
+            return None
+        done = self._call(tool, "", command, ())
+        if done.status:
+            raise self._failure(tool, variant, family, done)
+        return done.output
+
     def restore(self, variant: Variant, family: Family, text: str) -> None:
         """Change a raw table; see Tools."""
         assert_only_ours(text)

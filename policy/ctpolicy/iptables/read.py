@@ -1,6 +1,6 @@
 """`iptables-save` and `ip6tables-save` to the raw table: the inverse of rendering.
 
-With counters or without, of the raw table alone or of all: others are passed over.
+With counters or without, of one table alone or of all: others than the one that is asked for are passed over.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ctpolicy.iptables.read_rules import read_rule
 from ctpolicy.iptables.ruleset import Chain, RawTable
 from ctpolicy.packetspace.fields import Family
 
-_INCOMPATIBLE: Final = re.compile(r"# Table `raw' is incompatible")
+_INCOMPATIBLE: Final = re.compile(r"# Table `(\w+)' is incompatible")
 """What iptables-nft-save prints, with exit status 0, of a table with rules that it cannot print."""
 
 _HEADER: Final = re.compile(r":(\S+) (ACCEPT|DROP|-)(?: \[(\d+):(\d+)\])?")
@@ -36,24 +36,30 @@ def read_raw_table(listing: str, family: Family) -> RawTable | None:
         HostError: the tool said that it cannot print the table.
         InputError: the listing is none of theirs, or was cut.
     """
+    return read_table(listing, family, "raw")
+
+
+def read_table(listing: str, family: Family, name: str) -> RawTable | None:
+    """The same of another table: all have one form. Arguments and errors as of `read_raw_table`."""
     parts: _Parts | None = None
     inside: str | None = None
     # Not splitlines, which also ends a line where a comment has a vertical tab or one of Unicode's separators.
     for number, line in enumerate(listing.split("\n"), start=1):
         text = line.strip()
-        if _INCOMPATIBLE.match(text):
-            raise HostError(_INCOMPATIBLE_MESSAGE)
+        incompatible = _INCOMPATIBLE.match(text)
+        if incompatible and incompatible[1] == name:
+            raise HostError(_INCOMPATIBLE_MESSAGE.format(name=name))
         if not text or text.startswith("#"):
             continue
         if inside is None:
             inside = _table_name(number, text)
-            if inside == "raw":
+            if inside == name:
                 if parts is not None:
-                    raise _damaged(number, "the raw table begins a second time")
+                    raise _damaged(number, f"the {name} table begins a second time")
                 parts = _Parts()
         elif text == "COMMIT":
             inside = None
-        elif inside == "raw" and parts is not None:
+        elif inside == name and parts is not None:
             _add_line(parts, number, text)
     if inside is not None:
         raise InputError(f"The listing of iptables ends within table {inside}: a part of it is missing.")
@@ -61,8 +67,9 @@ def read_raw_table(listing: str, family: Family) -> RawTable | None:
 
 
 _INCOMPATIBLE_MESSAGE: Final = (
-    "iptables cannot print the raw table, because somebody has put native nftables rules into it. "
-    "What is in it is unknown, not nothing: look with `nft list table ip raw` (or `ip6 raw`), and move those rules."
+    "iptables cannot print the {name} table, because somebody has put native nftables rules into it. "
+    "What is in it is unknown, not nothing: look with `nft list table ip {name}` (or `ip6 {name}`), and move those "
+    "rules."
 )
 
 

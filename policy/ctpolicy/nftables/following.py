@@ -43,6 +43,7 @@ from ctpolicy.nftables.ruleset import (
     VerdictLookup,
     VerdictMap,
 )
+from ctpolicy.nftables.unmodelled import unmodelled
 from ctpolicy.packetspace.description import values_of
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import Path
@@ -59,18 +60,6 @@ _PLAIN: Final = {
     VerdictKind.CONTINUE: outcomes.NEXT,
     VerdictKind.RETURN: outcomes.RETURN,
 }
-
-_WITHOUT_EFFECT: Final = frozenset({"log", "counter", "ct helper", "ct timeout", "last", "secmark"})
-"""Unmodelled statements after which the rule goes on, whatever the packet. Before conntrack there is no entry yet
-that a helper or a timeout could be given to."""
-
-_QUESTIONS: Final = frozenset(
-    {"match", "limit", "quota", "ct count", "ct expectation", "set", "map", "meter", "socket", "tproxy", "flow"}
-)
-"""Unmodelled statements that let the rule go on or not, and do nothing else that decides about tracking."""
-
-_CHANGED_META: Final = frozenset({"mark", "priority", "nftrace", "pkttype", "secmark"})
-"""What a rule may set of a packet without a consequence for tracking; later rules that ask for it are questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +203,7 @@ class _Way:
             case Match():
                 return self._match(statement, then)
             case Unmodelled(text):
-                return _unmodelled(text, then)
+                return unmodelled(text, then)
 
     def _verdict(self, verdict: Verdict) -> Node:
         settled = self._names.settled.get(verdict)
@@ -327,34 +316,3 @@ class _Way:
             known = union(FOREST, known, members.certainly)
             found.append(outcomes.where(members.possibly, self._verdict(verdict), NOTHING))
         return outcomes.any_of([*found, outcomes.where(known, NOTHING, outcomes.NEXT)])
-
-
-def _unmodelled(text: str, then: Node) -> Node:
-    """A statement that ctpolicy does not model; most may do anything to the packet, or to where it goes."""
-    ((word, body),) = json.loads(text).items()
-    if word in _WITHOUT_EFFECT:
-        return then
-    if word == "reject":
-        return outcomes.DROP
-    if word in _QUESTIONS or (word == "xt" and isinstance(body, dict) and body.get("type") == "match"):
-        return outcomes.doubted(then)
-    match body:
-        case {"key": {"meta": {"key": str(key)}}, "value": value} if word == "mangle" and key in _CHANGED_META:
-            return then if _is_plain(value) else outcomes.doubted(then)
-        case {"key": {"ct": {"key": "zone"}}, "value": int()} if word == "mangle":
-            # The packet gets a template, in the place of an earlier notrack, and a later one is ignored
-            # (nft_ct_set_zone_eval, nft_notrack_eval; since 4.12). So it is never untracked: as good as dropped.
-            return outcomes.DROP
-        case {"key": {"ct": {"key": str(key)}}} if word == "mangle" and key != "zone":
-            return outcomes.doubted(then)
-    return outcomes.ANYTHING
-
-
-def _is_plain(value: object) -> bool:
-    """Whether every packet has this value: numbers and the mark, and what is computed of them."""
-    match value:
-        case int() | {"meta": {"key": "mark"}}:
-            return True
-        case dict() if value.keys() <= {"&", "|", "^", "<<", ">>"}:
-            return all(_is_plain(part) for parts in value.values() for part in parts)
-    return False

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ctpolicy.netfilter.backend import Json, ObjectChange
 from ctpolicy.plan.plan import EntryChange, Plan
 from ctpolicy.plan.standing import others_json
 from ctpolicy.plan.traffic import shifts_json
 
+NOT_COUNTED: Final[Json] = {"counted": None, "note": "not counted"}
 
-def plan_json(plan: Plan[Any]) -> Json:
-    """The plan as one object."""
+
+def plan_json(plan: Plan[Any], existing: Json = NOT_COUNTED) -> Json:
+    """The plan as one object.
+
+    Args:
+        plan: itself.
+        existing: what it makes of the entries that are in the conntrack table.
+    """
     return {
         "apiVersion": "ctpolicy.plan/v1",
         "policy": plan.policy,
@@ -23,6 +30,7 @@ def plan_json(plan: Plan[Any]) -> Json:
         "notes": list(plan.notes),
         "objects": [_object_json(changed) for changed in plan.backend.objects(plan.live, plan.desired)] if plan else [],
         "transaction": plan.document(),
+        "existing": existing,
     }
 
 

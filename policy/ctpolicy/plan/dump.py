@@ -39,7 +39,7 @@ def read_dump(text: str) -> Live:
     if text.lstrip().startswith("{"):
         return Live(read_text(text))
     tables: dict[Variant, dict[Family, RawTable]] = {}
-    parts = list(_parts(text))
+    parts = list(parts_of(text))
     for variant, family, part in parts:
         table = read_raw_table(part, family)
         if table is not None:
@@ -53,8 +53,12 @@ def read_dump(text: str) -> Live:
     return Live(raw={variant: RawTables(found, sets) for variant, found in tables.items()})
 
 
-def _parts(text: str) -> Iterator[tuple[Variant, Family, str]]:
-    """What each call of a tool has printed."""
+def parts_of(text: str) -> Iterator[tuple[Variant, Family, str]]:
+    """What each call of a tool has printed.
+
+    Raises:
+        InputError: a line is of none.
+    """
     lines: list[str] = []
     of: tuple[Variant, Family] | None = None
     for number, line in enumerate(text.split("\n"), start=1):

@@ -1,0 +1,1 @@
+"""What a host can and what is wrong with it: facts come through one door, and findings are made of these alone."""
