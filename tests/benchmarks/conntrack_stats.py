@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -67,7 +66,7 @@ def _pipelines(source: str) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> None:
-    subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True)
+    subprocess.run(command, capture_output=True, check=True)
 
 
 def peak_megabytes(command: Sequence[str]) -> float:
@@ -97,8 +96,8 @@ def _line(order: random.Random) -> str:
         service = order.choice((80, 443, 22, 5432, 9100))
         return (
             f"ipv4     2 tcp      6 {order.randrange(431_999)} {order.choice(_STATES)} src={here} dst={there} "
-            f"sport={port} dport={service} src={answering} dst={here} sport={service} dport={port} "
-            "[ASSURED] mark=0 use=1"
+            f"sport={port} dport={service} "
+            f"src={answering} dst={here} sport={service} dport={port} [ASSURED] mark=0 use=1"
         )
     if kind < 0.98:
         service, unreplied = order.choice(((53, ""), (123, ""), (4789, " [UNREPLIED]")))
