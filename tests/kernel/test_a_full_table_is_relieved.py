@@ -205,6 +205,7 @@ def assert_log_tells(host: Namespace) -> None:
         assert "/dev/kmsg" in log.why
 
 
+@pytest.mark.soak
 def test_vxlan_in_the_last_places_has_ordinary_connections_fail(hosts: Pair, uplink: Flood, policy_file: Path) -> None:
     """Most entries are assured and stay; what VXLAN takes of the rest is what others lack."""
     here, most = hosts.here, maximum(hosts.here)
@@ -251,6 +252,7 @@ def answered(uplink: Flood, ports: list[int]) -> dict[str, int]:
     return {state: after[state] - before[state] for state in ("new", "established")}
 
 
+@pytest.mark.soak
 def test_vxlan_alone_fills_the_table_and_takes_the_entries_of_who_waits(
     hosts: Pair, uplink: Flood, policy_file: Path
 ) -> None:
