@@ -82,7 +82,7 @@ def test_any_policy_follows_any_other_and_leaves_nothing(variant: Variant) -> No
             restore(namespace, variant, *lines, family=family)
         before = foreign(namespace, variant)
 
-        @settings(max_examples=4)
+        @settings(max_examples=2)
         @given(st.lists(st.tuples(policies(), st.booleans()), min_size=2, max_size=3))
         def law(chosen: list[tuple[Policy, bool]]) -> None:
             for one, with_sets in chosen:

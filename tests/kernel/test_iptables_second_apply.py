@@ -31,7 +31,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(Variant.LEGACY, id="legacy", marks=pytest.mark.soak), pytest.param(Variant.NFT, id="nft")],
+)
 @pytest.mark.parametrize(
     "options", [(), pytest.param(("--no-ipset",), marks=pytest.mark.soak)], ids=["ipset", "no-ipset"]
 )

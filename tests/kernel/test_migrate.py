@@ -20,7 +20,10 @@ EXAMPLE: Final = EXAMPLES / "openshift-worker.yaml"
 FOREIGN: Final = "-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP"
 
 
-@pytest.mark.parametrize(("source", "target"), list(permutations(BACKENDS, 2)))
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [pytest.param(*move, marks=[] if "nftables" in move else [pytest.mark.soak]) for move in permutations(BACKENDS, 2)],
+)
 def test_a_host_moves_and_no_packet_changes(namespace: Namespace, source: str, target: str) -> None:
     namespace.run("iptables-legacy-restore", "--noflush", stdin=f"*raw\n{FOREIGN}\nCOMMIT\n")
     ctpolicy("apply", "--yes", "--backend", source, "--netns", namespace.path, EXAMPLE)

@@ -26,7 +26,7 @@ Thing = TypeVar("Thing")
 
 
 @pytest.mark.parametrize("backend", [NFTABLES, IptablesBackend(Variant.NFT), IptablesBackend(Variant.LEGACY, False)])
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(one=policies(), other=policies())
 def test_between_two_policies(backend: Backend[Any], one: Policy, other: Policy) -> None:
     live, desired = backend.compile(one), backend.compile(other)

@@ -17,7 +17,7 @@ from ctpolicy.meaning_space import bypass_space
 from ctpolicy.testing.strategies import policies
 
 
-@settings(max_examples=15)  # of all ways and families; tests/kernel asks about more
+@settings(max_examples=8)  # of all ways and families; tests/kernel asks about more
 @given(policies())
 def test_the_space_of_the_rules_is_the_policys(policy: Policy) -> None:
     meant = bypass_space(policy)
