@@ -217,9 +217,10 @@ class Forest:
 
         def walk(node: Node) -> Node:
             if node.level == LEAF:
-                return leaf(values(node.value))
-            if node not in known:
-                known[node] = self.node(node.level, node.ends, [walk(child) for child in node.children])
+                known[node] = leaf(values(node.value))
+            else:  # as in _step, most children are known
+                mapped = [known.get(child) or walk(child) for child in node.children]
+                known[node] = self.node(node.level, node.ends, mapped)
             return known[node]
 
         return walk(root)
