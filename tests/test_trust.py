@@ -15,7 +15,7 @@ import pytest
 from ctpolicy.cli import options
 from ctpolicy.cli.main import COMMANDS
 from kernel.command_line import EXAMPLES, ran
-from kernel.namespace import Namespace
+from kernel.namespace import Namespace, skip_but_for_ci
 
 ROOT: Final = Path(__file__).parent.parent
 CLI: Final = ROOT / "policy" / "ctpolicy" / "cli"
@@ -98,7 +98,7 @@ def test_in_a_user_namespace_files_of_the_world_outside_are_taken(tmp_path: Path
     try:
         os.chown(policy, STRANGER, -1)
     except OSError:
-        pytest.skip("only root of the machine gives files away")
+        skip_but_for_ci("only root of the machine gives files away")
     applying: list[str | Path] = [sys.executable, "-c", MAIN, "--debug", "apply", "--yes", policy]
     assert _run("unshare", "--net", *applying).returncode == 2
     inside = _run("unshare", "--user", "--map-root-user", "--net", *applying)

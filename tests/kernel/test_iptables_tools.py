@@ -18,7 +18,7 @@ from ctpolicy.iptables.failures import NotForIptablesError, SetsRefusedError
 from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.packetspace.fields import Family
-from kernel.namespace import Namespace
+from kernel.namespace import Namespace, skip_but_for_ci
 from kernel.raw_tables import change
 
 pytestmark = pytest.mark.kernel
@@ -74,7 +74,7 @@ def test_looking_for_a_raw_table_makes_none(namespace: Namespace) -> None:
             tools_of(namespace).save(variant, family)
     assert namespace.ruleset() == ""
     if not os.access("/proc/net/ip_tables_names", os.R_OK):
-        pytest.skip("an ordinary user may not see which tables legacy has")
+        skip_but_for_ci("an ordinary user may not see which tables legacy has")
     assert legacy_names(namespace) == ""
 
 
@@ -270,7 +270,7 @@ except CtpolicyError as error:
 
 def test_root_of_the_machine_without_a_lock_file_is_told(namespace: Namespace) -> None:
     if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"] or os.geteuid():
-        pytest.skip("only root of the machine has to share the machine's lock")
+        skip_but_for_ci("only root of the machine has to share the machine's lock")
     code = f"""
 try:
     IptablesTools(lock_wait=1).restore(Variant.LEGACY, Family.IPV4, {CHANGE!r})
