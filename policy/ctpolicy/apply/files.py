@@ -19,7 +19,7 @@ from typing import Final
 from ctpolicy.errors import InputError, StateError
 
 _LARGEST: Final = 256 << 20
-"""Bytes of one file; a snapshot of 100,000 prefixes is 0.5 MB."""
+"""Bytes of one file; a snapshot of 100,000 prefixes is 0.3 MB."""
 
 _OTHERS: Final = 0o077
 

@@ -13,7 +13,7 @@ from ctpolicy.errors import StateError
 
 _VERSION: Final = "ctpolicy.snapshot/v1"
 _LEVEL: Final = 1
-"""Of compression: 100,000 prefixes take 60 ms and a tenth of their size; level 9 takes 1 s for little more."""
+"""Of compression: 100,000 prefixes, 4.9 MB, take 10 ms and become 0.28 MB; level 9 takes 0.1 s for 0.24 MB."""
 
 _MOST: Final = 1 << 28
 """Bytes that a file may unfold to."""
