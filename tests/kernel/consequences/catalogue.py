@@ -29,7 +29,7 @@ from typing import Any, Final
 import yaml
 
 from kernel.consequences.flows import Flow
-from kernel.consequences.places import Inside
+from kernel.consequences.places import STANDS_IN, Inside
 from kernel.consequences.services import Service
 from kernel.namespace import Namespace
 
@@ -100,10 +100,11 @@ class Host:
     def _answering(self, flow: Flow, outcome: str) -> Iterable[Service]:
         found = _ANSWERED.fullmatch(outcome)
         if found:
-            port = int(found["port"])
-            protocol = "ftp" if flow.kind == "ftp" else "udp" if flow.kind == "udp" else "tcp"
-            proxies = self.said.get("proxies", ())
-            yield Service(found["place"], protocol, flow.port if protocol == "ftp" else port, port in proxies)
+            place, port = found["place"], int(found["port"])
+            assert place not in STANDS_IN, f"{self.name}: a service at {place} is told to be at {STANDS_IN[place]}"
+            yield Service(place, "udp" if flow.kind == "udp" else "tcp", port, port in self.said.get("proxies", ()))
+            if flow.kind == "ftp":
+                yield Service(place, "tcp", flow.port)
         elif flow.kind == "many":
             yield Service(flow.target, "tcp", flow.port)
 

@@ -31,7 +31,7 @@ class Service:
 
     Args:
         place: in which namespace.
-        protocol: tcp, udp or ftp.
+        protocol: tcp, where `PASV` is understood as FTP servers do, or udp.
         port: where it listens, at all addresses.
         transparent: whether it takes connections to any address, as a proxy behind TPROXY does.
     """
@@ -53,8 +53,8 @@ def running(world: World, services: Iterable[Service]) -> Iterator[None]:
         told, tell = (stack.enter_context(end) for end in socket.socketpair())
         selector.register(told, selectors.EVENT_READ, None)
         for service in services:
-            for opened, ready in _opened(world, service, selector, stack):
-                selector.register(opened, selectors.EVENT_READ, ready)
+            opened, ready = _opened(world, service, selector, stack)
+            selector.register(opened, selectors.EVENT_READ, ready)
         thread = threading.Thread(target=_answer, args=(selector,))
         thread.start()
         stack.callback(thread.join)
@@ -75,20 +75,17 @@ def _answer(selector: selectors.BaseSelector) -> None:
 
 def _opened(
     world: World, service: Service, selector: selectors.BaseSelector, stack: ExitStack
-) -> Iterator[tuple[socket.socket, _Ready]]:
+) -> tuple[socket.socket, _Ready]:
     if service.protocol == "udp":
-        opened = stack.enter_context(_bound(world, service, socket.SOCK_DGRAM, service.port))
+        opened = stack.enter_context(_bound(world, service, socket.SOCK_DGRAM))
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        yield opened, partial(_answer_datagram, opened, str(service), world.places)
-        return
-    data = Service(service.place, "tcp", FTP_DATA)
-    for one in (service, data) if service.protocol == "ftp" else (service,):
-        opened = stack.enter_context(_bound(world, one, socket.SOCK_STREAM, one.port))
-        opened.listen(_LISTENING)
-        yield opened, partial(_accept, opened, one, world.places, selector, stack)
+        return opened, partial(_answer_datagram, opened, str(service), world.places)
+    opened = stack.enter_context(_bound(world, service, socket.SOCK_STREAM))
+    opened.listen(_LISTENING)
+    return opened, partial(_accept, opened, service, world.places, selector, stack)
 
 
-def _bound(world: World, service: Service, kind: socket.SocketKind, port: int) -> socket.socket:
+def _bound(world: World, service: Service, kind: socket.SocketKind) -> socket.socket:
     """A socket at all addresses of both families."""
     with world[service.place].entered():
         opened = socket.socket(socket.AF_INET6, kind)
@@ -98,7 +95,7 @@ def _bound(world: World, service: Service, kind: socket.SocketKind, port: int) -
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MUCH)  # an answer is handed over at once
     if service.transparent:
         opened.setsockopt(socket.IPPROTO_IP, socket.IP_TRANSPARENT, 1)
-    opened.bind(("::", port))
+    opened.bind(("::", service.port))
     return opened
 
 
@@ -133,6 +130,7 @@ def _answer_line(opened: socket.socket, answer: str, selector: selectors.BaseSel
         asked = b""  # reset: over
     if not asked:
         selector.unregister(opened)
+        opened.close()
 
 
 def _reply(opened: socket.socket, asked: bytes, answer: str) -> bytes:
