@@ -4,6 +4,7 @@ A folder of `hosts/` holds `host.yaml` and, where the host has them, `rules.nft`
 (for iptables-restore), `sets.ipset`, and the policy, `policy.yaml`. `host.yaml` says:
 
     why        what kind of host this is, and what surprised whoever measured it
+    source     whose rules these are, with the version, where somebody's tool wrote them or they are written after one
     flows      by name: what is sent, what becomes of it before, and what after, where that is something else
     kept       flows that are one connection, which was there before
     hazards    by flow that breaks: the codes that must be told of it
@@ -15,6 +16,7 @@ A folder of `hosts/` holds `host.yaml` and, where the host has them, `rules.nft`
     ip         arguments of `ip` for the host's routes, addresses and rules
     proxies    ports of the host at which a transparent proxy listens
     first      a policy that is in force before; without policy.yaml, what is tried is its removal
+    soak       whether it is tried in the long tests alone, because another host is much like it
 """
 
 from __future__ import annotations
@@ -36,8 +38,10 @@ from kernel.namespace import Namespace
 HOSTS: Final = Path(__file__).parent / "hosts"
 
 _KEYS: Final = frozenset(
-    "why flows kept hazards inside vxlan iptables backend settings ip proxies first source".split()
+    {"why", "source", "flows", "kept", "hazards", "inside", "vxlan", "iptables", "backend"}
+    | {"settings", "ip", "proxies", "first", "soak"}
 )
+_FLOW_KEYS: Final = frozenset({"send", "before", "after"})
 _ANSWERED: Final = re.compile(r"(?P<place>[a-z-]+):(?P<port>\d+) saw .*")
 
 
@@ -95,7 +99,9 @@ class Host:
     def services(self) -> frozenset[Service]:
         """What has to listen: whoever answers any of the flows."""
         outcomes = [*self.before.items(), *self.after.items()]
-        return frozenset(service for name, outcome in outcomes for service in self._answering(self.flows[name], outcome))
+        return frozenset(
+            service for name, outcome in outcomes for service in self._answering(self.flows[name], outcome)
+        )
 
     def _answering(self, flow: Flow, outcome: str) -> Iterable[Service]:
         found = _ANSWERED.fullmatch(outcome)
@@ -107,6 +113,11 @@ class Host:
                 yield Service(place, "tcp", flow.port)
         elif flow.kind == "many":
             yield Service(flow.target, "tcp", flow.port)
+
+    @property
+    def soak(self) -> bool:
+        """Whether it is left to the long tests."""
+        return bool(self.said.get("soak", False))
 
     @property
     def backend(self) -> str:
@@ -150,4 +161,5 @@ def catalogue() -> tuple[Host, ...]:
 def _read(folder: Path) -> Host:
     said = yaml.safe_load((folder / "host.yaml").read_text())
     assert set(said) <= _KEYS, f"{folder.name}: {set(said) - _KEYS}"
+    assert all(set(flow) <= _FLOW_KEYS for flow in said["flows"].values()), folder.name
     return Host(folder, said, {name: Flow.parse(flow["send"]) for name, flow in said["flows"].items()})

@@ -30,12 +30,14 @@ from kernel.consequences.world import World
 PATIENCE: Final = 3.0
 """Seconds until an answer that is expected is given up; one comes in a few thousandths of a second."""
 
-IMPATIENCE: Final = 0.3
+IMPATIENCE: Final = 0.25
 """Seconds that are waited for an answer that is not expected."""
 
 NO_ANSWER: Final = frozenset({"lost", "stalled"})
 
-_WRITTEN: Final = re.compile(r"(?P<kind>[a-z]+?)(?P<six>6?) (?P<source>[a-z-]+) -> (?P<to>\[.*\]|[^:\s]+)(:(?P<port>\d+))?")
+_WRITTEN: Final = re.compile(
+    r"(?P<kind>[a-z]+?)(?P<six>6?) (?P<source>[a-z-]+) -> (?P<to>\[.*\]|[^:\s]+)(:(?P<port>\d+))?"
+)
 _AT_ONCE: Final = 5
 _APART: Final = 0.03
 
@@ -221,7 +223,7 @@ def _ftp(sending: _Sending) -> str:
 
 
 def _many(sending: _Sending) -> str:
-    """Connections that are all open at once, a few jiffies apart: what is counted is looked over once a jiffy at most."""
+    """Connections, all open at once, a few jiffies apart: what has been counted is looked over once a jiffy at most."""
     outcomes = []
     for _ in range(_AT_ONCE):
         outcomes.append(_told(lambda: _tcp(sending)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -16,7 +17,10 @@ from kernel.namespace import Namespace
 pytestmark = pytest.mark.kernel
 
 
-@pytest.mark.parametrize("host", catalogue(), ids=lambda host: host.name)
+HOSTS: Final = [pytest.param(host, id=host.name, marks=[pytest.mark.soak] if host.soak else []) for host in catalogue()]
+
+
+@pytest.mark.parametrize("host", HOSTS)
 def test_what_breaks_on_a_host_is_what_its_file_says(host: Host, tmp_path: Path) -> None:
     with world(host.inside, host.said.get("vxlan", "")) as made, running(made, host.services), Trial(made) as trial:
         host.set_up(made["host"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ from kernel.consequences.places import OUTSIDE, PATH_MTU, STANDS_IN, Inside, Pla
 from kernel.namespace import Namespace, make_namespace
 
 _PATIENCE: Final = 5.0
-_SETTINGS: Final = {
+_SETTINGS: Final[dict[str, int | str]] = {
     "ipv4/conf/all/rp_filter": 0,
     "ipv4/conf/default/rp_filter": 0,
     "ipv4/icmp_ratelimit": 0,  # errors are what is tried here: each counts
@@ -24,7 +24,7 @@ _SETTINGS: Final = {
     "ipv6/conf/default/accept_ra": 0,
     "ipv6/conf/default/router_solicitations": 0,
 }
-_FORWARDING: Final = {
+_FORWARDING: Final[dict[str, int | str]] = {
     "ipv4/ip_forward": 1,
     "ipv6/conf/all/forwarding": 1,
     "ipv4/conf/all/send_redirects": 0,
@@ -70,7 +70,7 @@ def world(inside: Inside, vxlan: str = "") -> Iterator[World]:
         yield made
 
 
-def _set(namespace: Namespace, settings: dict[str, int | str]) -> None:
+def _set(namespace: Namespace, settings: Mapping[str, int | str]) -> None:
     for setting, value in settings.items():
         namespace.write(setting, value)
 
