@@ -63,8 +63,19 @@ def exclude_each_other(one: Doubt, other: Doubt, *, with_marks: bool) -> bool:
     return any(step is not None and (step, not held) in other and _is_stable(step, stable) for step, held in one)
 
 
+def is_usual(doubt: Doubt) -> bool:
+    """Whether packets are there but for odd ones, or by their route: steps that ask about the packet, or its mark, do
+    not hold (`meta mark 0x8000 drop` is for few), and those that ask for nothing but what the hook does not tell (an
+    outgoing interface) hold or not. What is certain for all of these is called certain."""
+    return all(
+        step is not None and _is_stable(step, {About.PACKET, About.MARK}) and (not held or not step.open)
+        for step, held in doubt
+    )
+
+
 def _is_stable(step: Step, kinds: set[About]) -> bool:
-    return bool(step.open) and step.tracking.is_always and all(question.about in kinds for question in step.open)
+    """Whether a step's doubt is about these alone. Without an open question it is about what a hook does not tell."""
+    return step.tracking.is_always and all(question.about in kinds for question in step.open)
 
 
 def add(flows: Flows, doubt: Doubt, space: Node) -> None:

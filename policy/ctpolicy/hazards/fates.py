@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ctpolicy.hazards.doubts import SURE, Doubt
+from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Step
+from ctpolicy.hazards.situations import Situation
 from ctpolicy.packetspace.space import PacketSpace
 
 
@@ -34,12 +36,14 @@ class Fate:
         outcome: what becomes of them.
         step: the one that decided; None for what has passed every hook.
         doubt: what must be so for that; nothing, if it is certain.
+        base: the policy step of the base chain in which it was decided, by which that is known.
     """
 
     space: PacketSpace
     outcome: Outcome
     step: Step | None
     doubt: Doubt = SURE
+    base: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,16 @@ class Walked:
     """All that may become of the packets of a space, in one situation.
 
     Args:
+        route: theirs.
+        situation: what conntrack made of them.
         start: the packets.
         fates: every packet of the start is in at least one; in several, if it is not certain what becomes of it.
         passings: what each base chain accepted.
         touches: what steps were met that use conntrack.
     """
 
+    route: Route
+    situation: Situation
     start: PacketSpace
     fates: tuple[Fate, ...]
     passings: tuple[Passing, ...]

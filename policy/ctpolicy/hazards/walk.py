@@ -67,7 +67,7 @@ def walk(
         for entrance in entrances(host, hook, situation):
             flows = way.enter(entrance, flows)
     passed = (Fate(PacketSpace(node), Outcome.ACCEPTED, None, doubt) for doubt, node in flows.items())
-    return Walked(start, (*way.fates, *passed), tuple(way.passings), tuple(way.touches))
+    return Walked(route, situation, start, (*way.fates, *passed), tuple(way.passings), tuple(way.touches))
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class _Walk:
                 add(onward, both, space)
                 self.passings.append(Passing(PacketSpace(space), policy, step, both))
             else:
-                self.fates.append(Fate(PacketSpace(space), outcome, step, both))
+                self.fates.append(Fate(PacketSpace(space), outcome, step, both, policy))
         for (own, step), space in passage.touched.items():
             self.touches.append(Touch(PacketSpace(space), step, joined(doubt, own)))
 
