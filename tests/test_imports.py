@@ -14,7 +14,9 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 EVERYTHING: Final = (
-    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
+    BELOW_BACKENDS
+    | BACKENDS
+    | {"namespaces", "hazards", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
 )
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -24,13 +26,14 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "meaning": {"language.policy", "packetspace"},
     "meaning_space": {"language.policy", "meaning", "packetspace"},
     "netfilter": {"meaning", "language.policy", "packetspace"},
-    "nftables": BELOW_BACKENDS,
-    "iptables": BELOW_BACKENDS,
+    "hazards": BELOW_BACKENDS,
+    "nftables": BELOW_BACKENDS | {"hazards"},  # which they tell their rules in the form of
+    "iptables": BELOW_BACKENDS | {"hazards"},
     "conntrack": BELOW_BACKENDS | {"namespaces"},
     "importing": BELOW_BACKENDS | BACKENDS,
-    "plan": BELOW_BACKENDS | BACKENDS,
+    "plan": BELOW_BACKENDS | BACKENDS | {"hazards"},
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
-    "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "review": BELOW_BACKENDS | BACKENDS | {"hazards", "plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
     "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},

@@ -15,7 +15,7 @@ from ctpolicy.netfilter.owners import owner
 from ctpolicy.netfilter.stateful import Condition, Effect, StatefulTable, Step, StepChain, Taking
 from ctpolicy.nftables.conditions import field_values
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
-from ctpolicy.nftables.render_text import rule_text
+from ctpolicy.nftables.rule_words import listed_values, rule_words
 from ctpolicy.nftables.ruleset import (
     AnonymousMap,
     AnonymousSet,
@@ -29,7 +29,6 @@ from ctpolicy.nftables.ruleset import (
     Ruleset,
     Selector,
     SetReference,
-    Statement,
     Table,
     Unmodelled,
     Verdict,
@@ -106,7 +105,7 @@ class _RuleSteps:
 
     def steps(self) -> Iterator[Step]:
         """A step for each thing that the rule does."""
-        self.so_far = Step(text=_text(self.rule))
+        self.so_far = Step(text=rule_words(self.rule))
         for statement in self.rule.statements:
             match statement:
                 case Match(selector, operand, negated):
@@ -152,7 +151,7 @@ class _RuleSteps:
             case {"match": {"op": str(op), "left": {"ct": dict(asked)}, "right": right}}:
                 if asked.get("key") in {"mark", "label"}:
                     yield replace(self.so_far, taking=Taking.MARK)
-                holds = asked.get("key") == "state" and ("untracked" in _listed(right)) is not (op == "!=")
+                holds = asked.get("key") == "state" and ("untracked" in listed_values(right)) is not (op == "!=")
                 self.so_far = replace(self.so_far, untracked=holds and self.so_far.untracked is not False)
             case {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": list(pairs)}}}:
                 yield from (_by_state(self.so_far, *pair) for pair in pairs)
@@ -188,14 +187,6 @@ class _RuleSteps:
             self.so_far = replace(self.so_far, is_open=True, untracked=untracked)
         for chain in _targets(value):
             yield replace(self.so_far, effect=Effect.JUMP, target=chain)
-
-
-def _listed(right: Any) -> list[Any]:
-    """The values that a field is compared with: one, several bits, or a set in the rule."""
-    match right:
-        case {"set": list(values)} | list(values):
-            return values
-    return [right]
 
 
 def _by_state(step: Step, state: object, verdict: object) -> Step:
@@ -273,39 +264,3 @@ def _values(about: Field, elements: Sequence[Element]) -> IntervalSet | None:
         words = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
         return family_set(*(words[one] for one in elements if isinstance(one, str) and one in words))
     return field_values(elements, about)
-
-
-def _text(rule: Rule) -> str:
-    """The rule, for people: what ctpolicy does not model in words that are as near to nft's as is told."""
-    return " ".join(filter(None, map(_words, rule.statements)))
-
-
-def _words(statement: Statement) -> str:
-    if not isinstance(statement, Unmodelled):
-        return rule_text(Rule((statement,)))
-    match json.loads(statement.json):
-        case {"match": {"op": op, "left": {"ct": {"key": str(key)}}, "right": right}}:
-            values = ",".join(map(str, _listed(right)))
-            return f"ct {key} {'!= ' if op == '!=' else ''}{values}"
-        case {"vmap": {"key": {"ct": {"key": str(key)}}, "data": {"set": list(pairs)}}}:
-            return f"ct {key} vmap {{ {', '.join(f'{one} : {next(iter(to))}' for one, to in pairs)} }}"
-        case {"xt": {"type": str(kind), "name": str(name)}}:
-            return f"-j {name}" if kind == "target" else f"-m {name}"
-        case {"dnat": dict(where)} | {"snat": dict(where)} | {"redirect": dict(where)} as listed:
-            port = f":{where['port']}" if isinstance(where.get("port"), int) else ""
-            address = where.get("addr", "")
-            return f"{next(iter(listed))} to {address if isinstance(address, str) else '...'}{port}"
-        case {"mangle": {"key": key, "value": value}}:
-            return f"{_named(key)} set {_named(value)}"
-        case dict() as listed:
-            return str(next(iter(listed)))
-    return "..."
-
-
-def _named(value: Any) -> str:
-    match value:
-        case {"ct": {"key": str(key)}} | {"meta": {"key": str(key)}} as named:
-            return f"{next(iter(named))} {key}"
-        case int() | str():
-            return str(value)
-    return "..."

@@ -1,0 +1,135 @@
+"""The hazards of leaving packets untracked on a host with these rules.
+
+Each question is two walks of the same packets, as conntrack showed them to rules before and as it does now:
+
+    requests   new before, untracked now
+    replies    established before (if the flow's first packet was accepted), untracked now; and those that stay
+               tracked while what they answer does not, which are invalid (tcp) or new (others) now
+    errors     ICMP errors that path MTU discovery needs: related before, invalid now
+
+and, of the walks before, what NAT and other users of conntrack did to them. A packet of the space is looked at as a
+request and as a reply, because nothing tells which it is; as a reply only if what it would answer is accepted, and
+certainly only if that is to be untracked too: what goes into tunnels is not answered port for port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ctpolicy.hazards.fates import Walked
+from ctpolicy.hazards.hazard import Hazard, Traffic, certain_and_possible, gathered
+from ctpolicy.hazards.losing import losses, possibly_accepted, usually_accepted
+from ctpolicy.hazards.reversing import Answers, errors, reverse
+from ctpolicy.hazards.routes import Route
+from ctpolicy.hazards.rules import HostRules
+from ctpolicy.hazards.situations import Situation
+from ctpolicy.hazards.taking import services_lost, translations_lost, unanswered_translations
+from ctpolicy.hazards.views import ANY_ICMP_TYPE
+from ctpolicy.hazards.walk import walk
+from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
+from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import Field
+
+_TOO_BIG: Final = {Family.IPV4: IntervalSet.single(3), Family.IPV6: IntervalSet.single(2)}
+"""The ICMP types that path MTU discovery needs: destination unreachable, packet too big."""
+_TCP: Final = PacketSpace.of_boxes([{Field.PROTOCOL: IntervalSet.single(PROTOCOL_NUMBERS["tcp"])}])
+
+
+def hazards_between(host: HostRules, newly: PacketSpace, untracked: PacketSpace) -> list[Hazard]:
+    """What breaks, or may break, what is certain first.
+
+    Args:
+        host: its rules, but for ours.
+        newly: packets that were tracked, and are to be untracked.
+        untracked: all packets that are to be untracked, those of `newly` and others.
+    """
+    asked = _Question(host, newly, untracked)
+    return gathered([*(one for route in Route for one in asked.of(route)), *_not_followed(host, newly)])
+
+
+def _not_followed(host: HostRules, newly: PacketSpace) -> Iterator[Hazard]:
+    for title in host.unwalked:
+        yield Hazard("HZ015", False, Traffic.REQUESTS, None, newly, note=f"in {title}")
+
+
+@dataclass(slots=True)
+class _Question:
+    host: HostRules
+    newly: PacketSpace
+    untracked: PacketSpace
+    walked: dict[tuple[Route, Situation, PacketSpace, IntervalSet], Walked] = field(default_factory=dict)
+
+    def of(self, route: Route) -> Iterator[Hazard]:
+        """The hazards of packets of one route."""
+        space = self.newly & route.packets
+        if not space:
+            return
+        requests, after = self._walk(route, Situation.NEW, space), self._walk(route, Situation.UNTRACKED, space)
+        for loss in losses(requests, after):
+            yield from certain_and_possible(
+                "HZ001", Traffic.REQUESTS, loss.step, loss.possibly, loss.certainly, loss.before
+            )
+        yield from translations_lost(requests, route)
+        yield from services_lost(requests, Traffic.REQUESTS)
+        yield from self._replies(route, space, after)
+        yield from self._half_flows(route, requests)
+        yield from self._errors(route, possibly_accepted(requests), usually_accepted(requests))
+        yield from unanswered_translations(self.host, self.newly, route)
+
+    def _walk(
+        self, route: Route, situation: Situation, space: PacketSpace, types: IntervalSet = ANY_ICMP_TYPE
+    ) -> Walked:
+        key = (route, situation, space, types)
+        if key not in self.walked:
+            self.walked[key] = walk(self.host, route, situation, space, types)
+        return self.walked[key]
+
+    def _replies(self, route: Route, space: PacketSpace, after: Walked) -> Iterator[Hazard]:
+        """Packets as answers, where what they answer is accepted."""
+        asked = reverse(space, route)
+        requests = self._walk(asked.route, Situation.NEW, asked.space)
+        possible = reverse(possibly_accepted(requests), asked.route).space & space
+        unusual = asked.space - (usually_accepted(requests) & self.untracked)
+        certain = possible - reverse(unusual, asked.route).space if asked.is_exact else PacketSpace.none()
+        before = self._walk(route, Situation.REPLY, space)
+        for loss in losses(before, after):
+            lost = loss.possibly & possible
+            yield from certain_and_possible(
+                "HZ002", Traffic.REPLIES, loss.step, lost, loss.certainly & certain, loss.before
+            )
+        yield from services_lost(before, Traffic.REPLIES)
+        yield from self._errors(route, possibly_accepted(before) & possible, certain)
+
+    def _half_flows(self, route: Route, requests: Walked) -> Iterator[Hazard]:
+        """Answers that stay tracked, to packets that do not. Whether there are any, nothing tells."""
+        answers = reverse(possibly_accepted(requests), route)
+        tracked = answers.space - self.untracked
+        for situation, space in ((Situation.INVALID, tracked & _TCP), (Situation.NEW, tracked - _TCP)):
+            if space:
+                before = self._walk(answers.route, Situation.REPLY, space)
+                for loss in losses(before, self._walk(answers.route, situation, space)):
+                    yield Hazard("HZ002", False, Traffic.REPLIES, loss.step.rule, loss.possibly, loss.before)
+
+    def _errors(self, route: Route, possible: PacketSpace, certain: PacketSpace) -> Iterator[Hazard]:
+        """ICMP errors about packets that were accepted."""
+        for family in Family:
+            about = errors(possible, route, family)
+            sure = errors(certain, route, family)
+            yield from self._errors_of(family, about, sure.space if sure.is_exact else PacketSpace.none())
+
+    def _errors_of(self, family: Family, about: Answers, certain: PacketSpace) -> Iterator[Hazard]:
+        types = _TOO_BIG[family]
+        for situation, space in (
+            (Situation.INVALID, about.space - self.untracked),
+            (Situation.UNTRACKED, about.space & self.newly),
+        ):
+            if space:
+                before = self._walk(about.route, Situation.RELATED, space, types)
+                after = self._walk(about.route, situation, space, types)
+                for loss in losses(before, after):
+                    yield from certain_and_possible(
+                        "HZ003", Traffic.ERRORS, loss.step, loss.possibly, loss.certainly & certain, loss.before
+                    )

@@ -1,0 +1,63 @@
+"""What each code of a hazard stands for: one table, for reports that list them and for `acknowledge`.
+
+HZ001 to HZ003   accepted before, dropped now
+HZ004 to HZ006   translated before, not now
+HZ007 to HZ014   given something by conntrack before, or giving it something, and not now
+HZ015            what cannot be told
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Severity(Enum):
+    """How much a hazard matters, if it comes true."""
+
+    ERROR = "error"
+    """Traffic is lost."""
+    WARNING = "warning"
+    """Traffic may go another way, or without what it was given."""
+    INFORMATION = "information"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a code stands for.
+
+    Args:
+        code: unique.
+        name: in kebab case, as programs like it.
+        severity: of all its hazards.
+        summary: one sentence.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+
+
+CODES: Final = tuple(
+    Code(*row)
+    for row in (
+        ("HZ001", "requests-lost", Severity.ERROR, "First packets of flows were accepted, and are dropped untracked."),
+        ("HZ002", "replies-lost", Severity.ERROR, "Answers were accepted as established, and are dropped untracked."),
+        ("HZ003", "errors-lost", Severity.ERROR, "ICMP errors that path MTU discovery needs become invalid: dropped."),
+        ("HZ004", "destination-nat-lost", Severity.ERROR, "Destinations are translated no more."),
+        ("HZ005", "source-nat-lost", Severity.ERROR, "Sources are translated no more."),
+        ("HZ006", "answers-not-translated", Severity.ERROR, "Answers to flows that stay translated bypass conntrack."),
+        ("HZ007", "helper-lost", Severity.WARNING, "Connections no longer get a helper, so what they expect is new."),
+        ("HZ008", "ct-mark-not-set", Severity.WARNING, "Connections are no longer marked or labelled."),
+        ("HZ009", "ct-mark-not-restored", Severity.WARNING, "Packets no longer get the mark of their connection."),
+        ("HZ010", "connections-not-counted", Severity.WARNING, "A limit of connections sees these no more."),
+        ("HZ011", "zone-lost", Severity.WARNING, "Connections no longer get a zone of their own."),
+        ("HZ012", "not-offloaded", Severity.WARNING, "Flows no longer go by a flow table."),
+        ("HZ013", "synproxy", Severity.WARNING, "SYNPROXY meets packets that it sees no connection of."),
+        ("HZ014", "timeout-lost", Severity.INFORMATION, "Connections no longer get a timeout of their own."),
+        ("HZ015", "not-followed", Severity.INFORMATION, "Rules that are not followed may treat these otherwise."),
+    )
+)
+BY_CODE: Final = {code.code: code for code in CODES}
