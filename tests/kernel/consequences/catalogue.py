@@ -96,6 +96,16 @@ class Host:
         return Inside(**self.said.get("inside", {}))
 
     @property
+    def vxlan(self) -> str:
+        """Options of the VXLAN between client and host; empty if there is none."""
+        return str(self.said.get("vxlan", ""))
+
+    @property
+    def has_iptables(self) -> bool:
+        """Whether iptables keeps any of its rules."""
+        return any((self.folder / file).exists() for file in ("rules.v4", "rules.v6"))
+
+    @property
     def services(self) -> frozenset[Service]:
         """What has to listen: whoever answers any of the flows."""
         outcomes = [*self.before.items(), *self.after.items()]

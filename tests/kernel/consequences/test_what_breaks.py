@@ -22,7 +22,7 @@ HOSTS: Final = [pytest.param(host, id=host.name, marks=[pytest.mark.soak] if hos
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_what_breaks_on_a_host_is_what_its_file_says(host: Host, tmp_path: Path) -> None:
-    with world(host.inside, host.said.get("vxlan", "")) as made, running(made, host.services), Trial(made) as trial:
+    with world(host.inside, host.vxlan) as made, running(made, host.services), Trial(made) as trial:
         host.set_up(made["host"])
         if host.first:
             apply(host, host.first, made["host"], tmp_path)

@@ -1,0 +1,94 @@
+"""The packets of a flow as the host sees them before conntrack does: requests, answers, and ICMP errors about both."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from ctpolicy.hazards.hazard import Traffic
+from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Path
+from ctpolicy.packetspace.packet import Packet
+from kernel.consequences.catalogue import Host
+from kernel.consequences.flows import Flow
+from kernel.consequences.places import STANDS_IN, Inside, Places
+
+ANY_PORT: Final = 40_000
+"""A client's port, unless the host's file says another."""
+
+_ANSWERED: Final = re.compile(r"(?P<place>[a-z-]+):(?P<port>\d+) saw (?P<seen>.*)")
+_ON_THE_HOST: Final = frozenset({"host", "inside", "overlay-host"})
+_INSIDE: Final = frozenset({"inside", "server", "neighbour"})
+
+
+def packets_of(host: Host, name: str) -> dict[Traffic, list[Packet]]:
+    """The packets of one flow, by what they are of it."""
+    flow, view = host.flows[name], _View(Places(host.inside), host.inside, host.flows[name])
+    if flow.source.startswith("overlay-"):
+        port = int(re.findall(r"dstport (\d+)", host.said["vxlan"])[0])
+        return view.of_tunnel(port)
+    found = _ANSWERED.fullmatch(host.before[name])
+    request = view.packet(flow.source, ANY_PORT, flow.target, flow.port)
+    if not found:
+        return view.with_errors(request, view.packet(flow.target, flow.port, flow.source, ANY_PORT))
+    replier = found["place"]
+    if replier == "host":
+        own = flow.target in _ON_THE_HOST
+        replier = flow.target if own else "inside" if flow.source in _INSIDE else "host"
+    port = host.said["flows"][name].get("translated-port", ANY_PORT)
+    return view.with_errors(request, view.packet(replier, int(found["port"]), found["seen"], port))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where the host meets what."""
+
+    places: Places
+    inside: Inside
+    flow: Flow
+
+    def packet(self, source: str, source_port: int, target: str, port: int, protocol: str = "") -> Packet:
+        """One packet between two places, with the path and the device by which the host meets it."""
+        from_here, to_here = source in _ON_THE_HOST, target in _ON_THE_HOST
+        far = target if from_here else source
+        device = "lo" if from_here and to_here else self._device(far)
+        path = Path.OUT if from_here else Path.IN if to_here else Path.FORWARD
+        version = self.flow.version
+        icmp = "icmp" if version == 4 else "icmpv6"
+        word = protocol or {"udp": "udp", "ping": icmp}.get(self.flow.kind, "tcp")
+        has_ports = word in {"tcp", "udp"}
+        return Packet(
+            path,
+            PROTOCOL_NUMBERS[word],
+            ip_address(self.places.address(source, version)),
+            ip_address(self.places.address(target, version)),
+            source_port if has_ports else None,
+            port if has_ports else None,
+            device,
+        )
+
+    def _device(self, far: str) -> str:
+        return self.inside.device if far in _INSIDE else "eth0"
+
+    def with_errors(self, request: Packet, reply: Packet) -> dict[Traffic, list[Packet]]:
+        """A flow's packets, and the errors that somebody may send about them."""
+        icmp = "icmp" if self.flow.version == 4 else "icmpv6"
+        told = {self.places.name(str(packet.source)) for packet in (request, reply)}
+        tellers = {"router", self.places.name(str(request.destination)), self.places.name(str(reply.source))}
+        errors = [
+            self.packet(teller, 0, to, 0, icmp) for teller in sorted(tellers) for to in sorted(told) if teller != to
+        ]
+        return {Traffic.REQUESTS: [request], Traffic.REPLIES: [reply], Traffic.ERRORS: errors}
+
+    def of_tunnel(self, port: int) -> dict[Traffic, list[Packet]]:
+        """The outer packets of a tunnel between client and host; none is an answer to another."""
+        outer = [
+            self.packet(STANDS_IN[f"overlay-{one}"], ANY_PORT, STANDS_IN[f"overlay-{other}"], port, "udp")
+            for one, other in (("client", "host"), ("host", "client"))
+        ]
+        return {
+            Traffic.REQUESTS: outer,
+            Traffic.REPLIES: [],
+            Traffic.ERRORS: [self.packet("router", 0, "host", 0, "icmp")],
+        }

@@ -1,0 +1,73 @@
+"""What is told of a host before its policy is applied: the hazards, and which of them are about which flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ctpolicy.cli.host import backend_named, read_live
+from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.codes import Severity
+from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.language.load import load_files
+from ctpolicy.nftables.host_rules import host_rules
+from ctpolicy.packetspace.packet import Packet
+from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.plan.side import own_side, policy_side
+from kernel.consequences.catalogue import Host
+from kernel.consequences.seen import packets_of
+from kernel.namespace import Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of one host.
+
+    Args:
+        host: which.
+        newly: what becomes untracked, as far as is certain.
+        hazards: all of them.
+    """
+
+    host: Host
+    newly: PacketSpace
+    hazards: list[Hazard]
+
+    def of(self, name: str) -> Iterator[Hazard]:
+        """The hazards that are about a flow.
+
+        An ICMP error's own addresses do not say which flow it is about, so hazards of these are only about flows that
+        are bypassed, and that need one: much data to where the path is narrow, and datagrams that are refused.
+        """
+        packets = packets_of(self.host, name)
+        if not self._needs_errors(name, packets):
+            packets[Traffic.ERRORS] = []
+        for hazard in self.hazards:
+            if any(packet in hazard.space for packet in packets[hazard.traffic]):
+                yield hazard
+
+    def _needs_errors(self, name: str, packets: dict[Traffic, list[Packet]]) -> bool:
+        kind, before = self.host.flows[name].kind, self.host.before[name]
+        is_bypassed = any(
+            packet in self.newly for about in (Traffic.REQUESTS, Traffic.REPLIES) for packet in packets[about]
+        )
+        return is_bypassed and (kind == "download" or (kind == "udp" and before == "refused"))
+
+    def wrongly_certain(self) -> Iterator[tuple[str, Hazard]]:
+        """Flows that go on, though they are certainly lost."""
+        for name in self.host.flows.keys() - self.host.broken:
+            for hazard in self.of(name):
+                if hazard.is_certain and hazard.severity is Severity.ERROR:
+                    yield name, hazard
+
+
+def told_of(host: Host, namespace: Namespace) -> Told:
+    """What is told of a host that has its rules, and not yet its policy."""
+    assert host.policy is not None
+    backend, live = backend_named(host.backend), read_live(str(namespace.path))
+    beside = live.foreign(backend)
+    before = own_side(backend, live.own(backend), beside).untracked
+    after = policy_side(load_files([host.policy], None), beside).untracked
+    possibly = after.possibly - before.certainly
+    hazards = hazards_between(host_rules(live.tables), possibly, after.certainly)
+    return Told(host, after.certainly - before.possibly, hazards)
