@@ -1,4 +1,4 @@
-"""All rules of a host in the form of hazards/rules.py: those of nftables, and of iptables as its own tools list them."""
+"""All rules of a host in the form of hazards/rules.py: of nftables, and of iptables as its own tools list them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def host_rules(live: Live, listings: Iterable[Listing]) -> HostRules:
     """Every table on a host, without our own rules.
 
     A table of iptables that its own tool cannot show, since somebody has put native rules into it, is read as nft
-    shows it; what neither shows is told as not walked. Somebody may have put a table of iptables-nft to sleep, which only
-    nft tells.
+    shows it; what neither shows is told as not walked. That a table of iptables-nft is dormant only nft tells.
 
     Args:
         live: of the host.
