@@ -29,6 +29,10 @@ _PRIORITIES: Final = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 _NAT_PRIORITIES: Final = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
 _HOOKS: Final = {hook.name: hook for hook in Hook}
 
+_NATIVE_CHAINS: Final = "# Table `{name}' contains incompatible base-chains"
+"""What iptables-nft-save 1.8.9 prints above its own built-in chains, without a rule, of a table that somebody made with
+nft under a name of iptables: read as it stands, `table ip nat` of a gateway would be a table that does nothing."""
+
 Listing = tuple[Variant, Family, str]
 """What `iptables-save` or `ip6tables-save` of a variant has printed, all tables of it."""
 
@@ -95,6 +99,9 @@ def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_
     unshown: set[Place] = set()
     for variant, family, text in listings:
         for name in TABLES:
+            if _NATIVE_CHAINS.format(name=name) in text:
+                unshown.add((FAMILY_WORDS[family], name))
+                continue
             try:
                 table = read_table(text, family, name)
             except HostError:  # native rules of nftables are in it

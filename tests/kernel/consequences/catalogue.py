@@ -5,9 +5,10 @@ A folder of `hosts/` holds `host.yaml` and, where the host has them, `rules.nft`
 
     why        what kind of host this is, and what surprised whoever measured it
     source     whose rules these are, with the version, where somebody's tool wrote them or they are written after one
-    flows      by name: what is sent, what becomes of it before, and what after, where that is something else
+    flows      by name: what is sent, what becomes of it before, and what after, where that is something else; and the
+               port from which the other side sees it, if it is translated and that matters
     kept       flows that are one connection, which was there before
-    hazards    by flow that breaks: the codes that must be told of it
+    hazards    by flow that breaks: the codes that tell why, and so must be told
     inside     how the net behind the host is made, if not as in `places.py`
     vxlan      options of a VXLAN between client and host
     iptables   the variant that loads rules.v4 and rules.v6: nft, or legacy
@@ -41,7 +42,7 @@ _KEYS: Final = frozenset(
     {"why", "source", "flows", "kept", "hazards", "inside", "vxlan", "iptables", "backend"}
     | {"settings", "ip", "proxies", "first", "soak"}
 )
-_FLOW_KEYS: Final = frozenset({"send", "before", "after"})
+_FLOW_KEYS: Final = frozenset({"send", "before", "after", "translated-port"})
 _ANSWERED: Final = re.compile(r"(?P<place>[a-z-]+):(?P<port>\d+) saw .*")
 
 
@@ -99,11 +100,6 @@ class Host:
     def vxlan(self) -> str:
         """Options of the VXLAN between client and host; empty if there is none."""
         return str(self.said.get("vxlan", ""))
-
-    @property
-    def has_iptables(self) -> bool:
-        """Whether iptables keeps any of its rules."""
-        return any((self.folder / file).exists() for file in ("rules.v4", "rules.v6"))
 
     @property
     def services(self) -> frozenset[Service]:

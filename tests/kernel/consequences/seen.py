@@ -31,13 +31,17 @@ def packets_of(host: Host, name: str) -> dict[Traffic, list[Packet]]:
     found = _ANSWERED.fullmatch(host.before[name])
     request = view.packet(flow.source, ANY_PORT, flow.target, flow.port)
     if not found:
-        return view.with_errors(request, view.packet(flow.target, flow.port, flow.source, ANY_PORT))
+        refused_by_icmp = flow.kind == "udp" and host.before[name] == "refused"
+        about = view.with_errors(request, view.packet(flow.target, flow.port, flow.source, ANY_PORT))
+        return about | ({Traffic.REPLIES: []} if refused_by_icmp else {})
     replier = found["place"]
-    if replier == "host":
-        own = flow.target in _ON_THE_HOST
-        replier = flow.target if own else "inside" if flow.source in _INSIDE else "host"
+    if replier == STANDS_IN.get(flow.target, flow.target):
+        replier = flow.target
+    elif replier == "host" and flow.source in _INSIDE:
+        replier = "inside"
     port = host.said["flows"][name].get("translated-port", ANY_PORT)
-    return view.with_errors(request, view.packet(replier, int(found["port"]), found["seen"], port))
+    answering = flow.port if flow.kind == "ftp" else int(found["port"])  # of FTP, the control connection decides
+    return view.with_errors(request, view.packet(replier, answering, found["seen"], port))
 
 
 @dataclass(frozen=True, slots=True)

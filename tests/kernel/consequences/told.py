@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ctpolicy.cli.host import backend_named, read_live
+from ctpolicy.cli.host import backend_named, read_listings, read_live
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.codes import Severity
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.language.load import load_files
-from ctpolicy.nftables.host_rules import host_rules
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.plan.host_rules import host_rules
 from ctpolicy.plan.side import own_side, policy_side
 from kernel.consequences.catalogue import Host
 from kernel.consequences.seen import packets_of
@@ -64,10 +64,13 @@ class Told:
 def told_of(host: Host, namespace: Namespace) -> Told:
     """What is told of a host that has its rules, and not yet its policy."""
     assert host.policy is not None
-    backend, live = backend_named(host.backend), read_live(str(namespace.path))
+    netns, backend = str(namespace.path), backend_named(host.backend)
+    live = read_live(netns)
+    listings, unread = read_listings(netns)
+    assert not unread
     beside = live.foreign(backend)
     before = own_side(backend, live.own(backend), beside).untracked
     after = policy_side(load_files([host.policy], None), beside).untracked
     possibly = after.possibly - before.certainly
-    hazards = hazards_between(host_rules(live.tables), possibly, after.certainly)
+    hazards = hazards_between(host_rules(live, listings), possibly, after.certainly)
     return Told(host, after.certainly - before.possibly, hazards)
