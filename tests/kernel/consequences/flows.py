@@ -30,7 +30,7 @@ from kernel.consequences.world import World
 PATIENCE: Final = 3.0
 """Seconds until an answer that is expected is given up; one comes in a few thousandths of a second."""
 
-IMPATIENCE: Final = 0.25
+IMPATIENCE: Final = 0.2
 """Seconds that are waited for an answer that is not expected."""
 
 NO_ANSWER: Final = frozenset({"lost", "stalled"})

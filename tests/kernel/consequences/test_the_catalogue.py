@@ -20,3 +20,7 @@ def test_each_host_says_why_it_is_here_and_names_what_breaks() -> None:
         assert set(host.hazards) == host.broken, host.name
         assert host.kept <= set(host.flows), host.name
         assert host.policy or host.first, host.name
+
+
+def test_enough_hosts_are_tried_each_time() -> None:
+    assert sum(not host.soak for host in catalogue()) >= 40
