@@ -61,7 +61,7 @@ def test_a_mistake_is_told_and_the_places_are_still_known() -> None:
     faulty = MORE.replace("udp/53", "udp/70000")
     found = read_for_review([Source("a.yaml", POLICY), Source("b.yaml", faulty)])
     assert found.policy is None
-    assert [str(told.place) for told in found.mistakes] == ["b.yaml:4:29"]
+    assert [str(told.place) for told in found.mistakes] == ["b.yaml:4:28"]
     assert found.expectations == ()
     assert set(found.places) == {"metrics", "ssh", "dns"}
 
