@@ -102,7 +102,13 @@ def proof_of(
         name: of the check; the backend's if it is left out.
         meant: what the policy means, if that is known already.
     """
-    return proof_of_rendered(policy, backend, own, backend.document(None, own), name, meant)
+    try:
+        document = backend.document(None, own)
+    except (CtpolicyError, ValueError) as error:
+        space = bypass_space(policy) if meant is None else meant
+        remark = _Proof(policy, backend, name or backend.name, space).error(f"it cannot be rendered: {error}", space)
+        return Check(Subject.PROOFS, name or backend.name, Result.BROKEN, "not proven", (remark,))
+    return proof_of_rendered(policy, backend, own, document, name, meant)
 
 
 def proof_of_rendered(
@@ -166,34 +172,35 @@ class _Proof(Generic[Own]):
         try:
             read = self.backend.first_load(document)
         except (CtpolicyError, ValueError) as error:
-            yield self._error(f"what is rendered cannot be read back: {error}", self.meant)
+            yield self.error(f"what is rendered cannot be read back: {error}", self.meant)
             return
         wrong = list(self._wrong(read))
         if read != own:
             drift = next(iter(self.backend.drifts(read, own)), None)
             about = "" if drift is None else f": {drift.object} ({drift.kind.value})"
             message = f"what is rendered reads back as other rules than were compiled{about}"
-            yield self._error(message, PacketSpace.none() if wrong else self.meant)
+            yield self.error(message, PacketSpace.none() if wrong else self.meant)
         yield from wrong
 
     def _wrong(self, read: Own | None) -> Iterator[Remark]:
-        """Packets that these rules treat otherwise than the policy means, and what keeps the rules from being in force."""
+        """Packets that the rules treat otherwise than the policy means, and what keeps rules from being in force."""
         treatment = self.backend.treatment(read)
         lost = self.meant - treatment.untracked.certainly
         rest = ~self.meant
         untracked = rest & treatment.untracked.certainly
         others = rest - treatment.tracked - untracked
         if lost:
-            yield self._error("packets that the policy bypasses do not stay untracked", lost)
+            yield self.error("packets that the policy bypasses do not stay untracked", lost)
         if untracked:
-            yield self._error("packets that the policy does not bypass stay untracked", untracked)
+            yield self.error("packets that the policy does not bypass stay untracked", untracked)
         if others:
-            yield self._error("packets that the policy does not bypass are dropped, or may be or stay untracked", others)
+            yield self.error("packets that the policy does not bypass are dropped, or may be or stay untracked", others)
         if self.meant:  # of a policy that bypasses nothing, nothing has to be in force
             for fault in self.backend.faults(read):
-                yield self._error(f"the rules are not, or not wholly, in force: {fault}", lost or self.meant)
+                yield self.error(f"the rules are not, or not wholly, in force: {fault}", lost or self.meant)
 
-    def _error(self, message: str, packets: PacketSpace) -> Remark:
+    def error(self, message: str, packets: PacketSpace) -> Remark:
+        """A remark about some packets."""
         witness = packets.witness()
         boxes = packets.describe(_MOST_BOXES) if packets else None
         shown = "; ".join(map(box_text, boxes.boxes)) + ("" if boxes.is_complete else "; and more") if boxes else ""
