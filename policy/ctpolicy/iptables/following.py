@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ctpolicy.iptables.conditions import Absent, Circumstances, Within, asked
+from ctpolicy.iptables.conditions import Absent, Asked, Circumstances, Within, asked
 from ctpolicy.iptables.destinations import MULTICAST, Kind, is_of, kinds, multicast_kinds
 from ctpolicy.iptables.ruleset import (
     AddressType,
@@ -89,9 +89,19 @@ def _filled_by_rules(tables: RawTables) -> Iterator[str]:
                     yield from rule.target.text.split()
 
 
-def hook_outcomes(names: Names, situation: Situation) -> Node:
-    """What may become of packets in a situation, once the raw table has seen them."""
-    known: dict[frozenset[frozenset[str]], Node] = {}
+Known = dict[tuple[bool, int, frozenset[frozenset[str]]], Node]
+"""What has become of packets of one family: by whether they are made here, protocol, and what holds of their
+destination. In prerouting the paths in and forward differ in nothing else."""
+
+
+def hook_outcomes(names: Names, situation: Situation, known: Known) -> Node:
+    """What may become of packets in a situation, once the raw table has seen them.
+
+    Args:
+        names: the family's table.
+        situation: of the packets.
+        known: from other situations, in which the same is known of the packets' other fields; added to.
+    """
 
     def of_kinds(some: tuple[Kind, ...]) -> Node:
         """Of destinations that may be of any of these kinds. Kinds that no rule tells apart are followed together."""
@@ -99,10 +109,11 @@ def hook_outcomes(names: Names, situation: Situation) -> Node:
             frozenset(types for types in names.destination_types if is_of(kind, types, names.family)): kind
             for kind in some
         }
-        for types, kind in alike.items():
-            if types not in known:
-                known[types] = _Way(names, Circumstances(situation, kind, names.sets)).hook()
-        return outcomes.any_of(known[types] for types in alike)
+        keys = {(situation.path is Path.OUT, situation.protocol, types): kind for types, kind in alike.items()}
+        for key, kind in keys.items():
+            if key not in known:
+                known[key] = _Way(names, Circumstances(situation, kind, names.sets)).hook()
+        return outcomes.any_of(known[key] for key in keys)
 
     ordinary = of_kinds(kinds(situation.path, situation.family))
     multicast = of_kinds(multicast_kinds(situation.path, situation.family))
@@ -137,11 +148,16 @@ class _Way:
         return self._chains[name]
 
     def _rule(self, rule: Rule) -> Node:
+        questions = [(asked(match, self._known), getattr(match, "negated", False)) for match in rule.matches]
+        # Before the target: where it leads are, of a protocol that has none of it, thousands of chains for nothing.
+        if any(isinstance(about, Absent) or about is negated for about, negated in questions):
+            return outcomes.NEXT
         node = self._target(rule.target)
-        for match in reversed(rule.matches):
+        # All have to hold, in whatever order: from the field that is asked last, so that each is one node above it.
+        for about, negated in sorted(questions, key=_depth, reverse=True):
             if node is outcomes.NEXT:
                 break
-            node = self._match(match, node)
+            node = _where(about, negated, node)
         return node
 
     def _target(self, target: Target | None) -> Node:
@@ -161,21 +177,22 @@ class _Way:
             self._verdicts[verdict] = leads(self._chain(verdict.chain or "")) if leads else _PLAIN[verdict.kind]
         return self._verdicts[verdict]
 
-    def _match(self, match: Match, then: Node) -> Node:
-        """`then` for the packets that are meant, and the next rule for others."""
-        about = asked(match, self._known)
-        negated = getattr(match, "negated", False)
-        if about is None:
-            return outcomes.doubted(then)
-        if isinstance(about, Absent):
-            return outcomes.NEXT
-        if isinstance(about, bool):
-            return outcomes.NEXT if about is negated else then
-        inside, outside = (outcomes.NEXT, then) if negated else (then, outcomes.NEXT)
-        if isinstance(about, Within):
-            return outcomes.choose(about.field, [(about.values, inside)], outside)
-        maybe = outcomes.where(about.possibly, outcomes.doubted(then), outside)
-        return outcomes.where(about.certainly, inside, maybe)
+
+def _depth(question: tuple[Asked, bool]) -> int:
+    return question[0].field if isinstance(question[0], Within) else -1
+
+
+def _where(about: Asked, negated: bool, then: Node) -> Node:
+    """`then` for the packets that are meant, and the next rule for others."""
+    if about is None:
+        return outcomes.doubted(then)
+    if isinstance(about, bool | Absent):
+        return then  # of all packets here: a rule that is about none of them has been left out
+    inside, outside = (outcomes.NEXT, then) if negated else (then, outcomes.NEXT)
+    if isinstance(about, Within):
+        return outcomes.choose(about.field, [(about.values, inside)], outside)
+    maybe = outcomes.where(about.possibly, outcomes.doubted(then), outside)
+    return outcomes.where(about.certainly, inside, maybe)
 
 
 def _unmodelled(text: str) -> Node:

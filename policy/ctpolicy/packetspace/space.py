@@ -88,6 +88,10 @@ class PacketSpace:
     def __contains__(self, packet: Packet) -> bool:
         return FOREST.value(self.root, packet_values(packet)) == 1
 
+    def within(self, box: Box) -> PacketSpace:
+        """The packets of the set that are in a box; much quicker than `&` where the set is large and the box small."""
+        return PacketSpace(sets.part(FOREST, self.root, box))
+
     def count(self) -> int:
         """How many packets there are, as values of the eight fields; an interface has 2^128 values."""
         return sets.count(FOREST, self.root)
