@@ -45,8 +45,8 @@ class Constraints(TypedDict, total=False):
     protocol: int | str | Iterable[int | str]
     source: AnyAddress | Iterable[AnyAddress]
     destination: AnyAddress | Iterable[AnyAddress]
-    source_port: int | str | Iterable[int | str]
-    destination_port: int | str | Iterable[int | str]
+    source_port: int | str | Iterable[int | str | range]
+    destination_port: int | str | Iterable[int | str | range]
     interface: str | Iterable[str]
 
 

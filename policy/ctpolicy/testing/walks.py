@@ -8,6 +8,7 @@ set begins and ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
@@ -44,6 +45,7 @@ _SPREAD: Final = 0x9E3779B97F4A7C15F39CC0605CEDC835
 Hypothesis draws best, stand for addresses from everywhere."""
 
 _PREFERRED_BRANCHES: Final = 4
+"""Of a node that has more: those that are taken half of the time."""
 
 
 class Walks:
@@ -70,9 +72,8 @@ class Walks:
         if known not in self._branches:
             self._branches[known] = self._by_preference(node, field, chosen)
         branches = self._branches[known]
-        if len(branches) > _PREFERRED_BRANCHES and draw(st.booleans()):
-            return branches[draw(st.integers(0, len(branches) - 1))]
-        return branches[draw(st.integers(0, min(len(branches), _PREFERRED_BRANCHES) - 1))]
+        drawn = draw(st.integers(0, 2 * len(branches) - 1))
+        return branches[drawn if drawn < len(branches) else drawn % min(len(branches), _PREFERRED_BRANCHES)]
 
     def _by_preference(self, node: Node, field: Field, chosen: tuple[int, ...]) -> list[Branch]:
         """Where a node leads to a packet, what is ordinary first."""
@@ -82,8 +83,8 @@ class Walks:
             (first, last), _ = branch
             return next((at for at, (low, high) in enumerate(wanted) if first <= high and low <= last), len(wanted))
 
-        everything = 0, FOREST.largest[field]
-        return sorted((one for one in branches_within(node, field, everything) if self._leads_on(one, field)), key=rank)
+        leading = (one for one in _branches(node, field) if self._leads_on(one, field))
+        return sorted(leading, key=rank)
 
     def _leads_on(self, branch: Branch, field: Field) -> bool:
         (first, last), child = branch
@@ -96,31 +97,39 @@ class Walks:
             return node is not NOTHING
         if node not in self._has_packet:
             field = Field(node.level)
-            everything = 0, FOREST.largest[field]
-            self._has_packet[node] = any(
-                self._leads_on(branch, field) for branch in branches_within(node, field, everything)
-            )
+            self._has_packet[node] = any(self._leads_on(branch, field) for branch in _branches(node, field))
         return self._has_packet[node]
 
 
+def _branches(node: Node, field: Field) -> Iterator[Branch]:
+    """Where a node leads; paths and families one by one."""
+    for (first, last), child in branches_within(node, field, (0, FOREST.largest[field])):
+        if field in {Field.PATH, Field.FAMILY}:
+            yield from (((value, value), child) for value in range(first, last + 1))
+        else:
+            yield (first, last), child
+
+
 def _value(draw: st.DrawFn, field: Field, first: int, last: int, chosen: tuple[int, ...]) -> int:
-    """A value in an interval of a field."""
-    if field is Field.INTERFACE:
-        usual = [value for value in _NAMES if first <= value <= last]
-        return draw(st.sampled_from(usual or list(names_within(first, last))))
-    if first == last:
-        return first
-    ordinary = _ordinary(field, first, last, chosen)
+    """A value in an interval of a field.
+
+    Always two integers are drawn, however small the interval: what follows then keeps its place while Hypothesis
+    shrinks, and a packet can come to another path or branch without losing the rest.
+    """
     size = last - first + 1
-    match draw(st.integers(0, 3)):
+    shape, drawn = draw(st.integers(0, 3)), draw(st.integers(0, size - 1))
+    if field is Field.INTERFACE:
+        names = [value for value in _NAMES if first <= value <= last] or list(names_within(first, last))
+        return names[(shape + drawn) % len(names)]
+    ordinary = _ordinary(field, first, last, chosen)
+    known = (ordinary, first, last), _notable(field, first, last, chosen)
+    match shape:
         case 0:
-            return first + (ordinary - first + draw(st.integers(0, size - 1))) % size
-        case 1:
-            return draw(st.sampled_from((ordinary, first, last)))
-        case 2 if notable := _notable(field, first, last, chosen):
-            return draw(st.sampled_from(notable))
+            return first + (ordinary - first + drawn) % size
+        case 1 | 2 if among := known[shape - 1]:
+            return among[drawn % len(among)]
         case _:
-            return first + draw(st.integers(0, (1 << 32) - 1)) * _SPREAD % (1 << 128) % size
+            return first + drawn * _SPREAD % (1 << 128) % size
 
 
 def _ordinary(field: Field, first: int, last: int, chosen: tuple[int, ...]) -> int:
@@ -131,10 +140,9 @@ def _ordinary(field: Field, first: int, last: int, chosen: tuple[int, ...]) -> i
 
 
 def _notable(field: Field, first: int, last: int, chosen: tuple[int, ...]) -> list[int]:
+    known: tuple[int, ...] = ()
     if field in {Field.SOURCE_PORT, Field.DESTINATION_PORT}:
         known = _NOTABLE_PORTS
     elif field in {Field.SOURCE, Field.DESTINATION}:
         known = _NOTABLE[FAMILIES[chosen[Field.FAMILY]]]
-    else:
-        known = ()
     return [value for value in known if first <= value <= last]
