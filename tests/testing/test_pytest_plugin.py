@@ -95,17 +95,19 @@ def test_laws_of_a_team_are_held_with_hypothesis(team: pytest.Pytester) -> None:
         from hypothesis import given, settings, strategies as st
         from ctpolicy.testing import packets, packets_inside
 
-        settings.register_profile("few", max_examples=15, database=None)
-        settings.load_profile("few")
+        few = settings(max_examples=15, database=None, deadline=None)
 
+        @few
         @given(packets(protocol="tcp", destination_port=22))
         def test_ssh_is_tracked(ctpolicy_space, packet):
             assert packet not in ctpolicy_space
 
+        @few
         @given(packet=packets(path="in", protocol="tcp", source="192.168.7.0/24", destination_port=9100))
         def test_metrics_are_tracked(ctpolicy_host, packet):
             assert not ctpolicy_host.untracked(packet)
 
+        @few
         @given(data=st.data())
         def test_rules_are_the_policy(ctpolicy_policy, ctpolicy_space, ctpolicy_host, data):
             packet = data.draw(packets_inside(ctpolicy_policy))
