@@ -42,14 +42,14 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 TODAY = date(2026, 11, 23)
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "192.0.2.1")
-PORTS = (22, 9100, 40000)
+PORTS = (9100, 40000)
 INTERFACES = ("eth0", "")
 NAMED = st.lists(st.sampled_from(ADDRESSES[:2]), min_size=1, max_size=2, unique=True)
-SERVICES = st.lists(st.sampled_from(("tcp/22", "tcp/9100", "udp/9100", "gre")), min_size=1, max_size=2, unique=True)
+SERVICES = st.lists(st.sampled_from(("tcp/9100", "tcp/9100", "gre")), min_size=1, max_size=2)
 
 
 KINDS: Final[tuple[tuple[int, int | None, int | None], ...]] = (
-    *product((6, 17), PORTS, PORTS),
+    *product((6,), PORTS, PORTS),
     *((PROTOCOL_NUMBERS[name], None, None) for name in ("gre", "icmp")),
 )
 """Protocols and ports; icmp stands for all protocols that are named nowhere."""
@@ -81,7 +81,7 @@ MATCH = st.fixed_dictionaries(
         "paths": st.lists(st.sampled_from(["in", "forward", "out"]), min_size=1, max_size=3, unique=True),
         "interfaces": st.just(["eth0"]),
         "both-ways": st.booleans(),
-        "destination-ports": st.sampled_from(["tcp/22", "tcp/9100", "udp/9100"]),
+        "destination-ports": st.just("tcp/9100"),
     },
 )
 TRAFFIC = st.one_of(
@@ -104,11 +104,15 @@ RULES = st.one_of(
     ),
     st.builds(lambda meeting: {"no-acknowledged": meeting or True}, MEETING),
 )
-NAMES = tuple("abcdef")
+NAMES = tuple("abcde")
 WAIVERS = st.lists(
     st.fixed_dictionaries(
-        {"owner": st.just("o"), "reason": st.just("r"), "expires": st.sampled_from(["2026-11-23", "2026-11-22"])},
-        optional={"entries": st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True), "packets": PACKETS},
+        {
+            "owner": st.just("o"),
+            "reason": st.just("r"),
+            "expires": st.sampled_from(["2026-11-23", "2026-11-23", "2026-11-22"]),
+        },
+        optional={"entries": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True), "packets": PACKETS},
     ),
     max_size=3,
 )
@@ -117,7 +121,7 @@ WAIVERS = st.lists(
 @st.composite
 def small_policies(draw: Draw) -> Policy:
     """Policies that tell the packets of the universe apart, and no others."""
-    bypass, track = draw(st.lists(TRAFFIC, max_size=4)), draw(st.lists(TRAFFIC, max_size=2))
+    bypass, track = draw(st.lists(TRAFFIC, min_size=1, max_size=3)), draw(st.lists(TRAFFIC, max_size=2))
     for name, entry in zip(NAMES, [*bypass, *track], strict=False):
         entry["name"] = name
     for entry in bypass:
@@ -138,6 +142,7 @@ class Brute:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.meaning = Meaning.of(policy)
+        self.decisions = [self.meaning.decide(packet) for packet in UNIVERSE]
 
     def holds(self, invariant: Invariant, waivers: list[Waiver]) -> bool:
         """Whether an invariant holds if these waivers are in force."""
@@ -149,8 +154,7 @@ class Brute:
 
     def breaches(self, invariant: Invariant) -> Iterator[tuple[str | None, Packet]]:
         """Each entry, or none, and each packet with which it does what it should not."""
-        for packet in UNIVERSE:
-            decision = self.meaning.decide(packet)
+        for packet, decision in zip(UNIVERSE, self.decisions, strict=True):
             match invariant.rule:
                 case NeverBypass(packets):
                     names = decision.bypassed_by if decision.untracked and among(packet, packets) else ()
@@ -187,7 +191,7 @@ def covers(waiver: Waiver, name: str | None, packet: Packet) -> bool:
     return named and (waiver.packets is None or among(packet, waiver.packets))
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(small_policies(), RULES, WAIVERS)
 def test_an_invariant_holds_exactly_if_it_does_of_every_packet(
     policy: Policy, rule: dict[str, Any], waivers: list[dict[str, Any]]
@@ -233,4 +237,4 @@ def packet_is_a_breach(brute: Brute, invariant: Invariant, name: str | None, pac
 
 
 def test_the_universe_is_small_and_has_all_kinds_of_packets() -> None:
-    assert len(UNIVERSE) == len(set(UNIVERSE)) == 9 * (2 + 2 + 3) * 20
+    assert len(UNIVERSE) == len(set(UNIVERSE)) == 9 * (2 + 2 + 3) * 6
