@@ -36,6 +36,8 @@ _PLAIN: Final = {
     VerdictKind.RETURN: outcomes.RETURN,
 }
 
+_MARKED: Final = outcomes.marked(outcomes.NEXT)
+
 _WITHOUT_EFFECT: Final = frozenset(
     {
         *("LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "LED", "IDLETIMER", "RATEEST", "TEE", "SET"),
@@ -54,7 +56,7 @@ class Names:
     family: Family
     chains: dict[str, Chain]
     sets: dict[str, IpSet]
-    destination_types: frozenset[frozenset[str]]
+    destination_types: dict[str, frozenset[frozenset[str]]]
 
     @classmethod
     def of(cls, tables: RawTables, family: Family) -> Names:
@@ -65,14 +67,23 @@ class Names:
             family,
             {chain.name: chain for chain in table.chains},
             {one.name: one for one in tables.sets if not one.unmodelled and one.name not in filled},
-            frozenset(_destination_types(table)),
+            {name: frozenset(_destination_types(table, name)) for name in ("PREROUTING", "OUTPUT")},
         )
 
 
-def _destination_types(table: RawTable) -> Iterator[frozenset[str]]:
-    for match in matches_of(table):
-        if isinstance(match, AddressType) and match.end is End.DESTINATION:
-            yield match.types
+def _destination_types(table: RawTable, built_in: str) -> Iterator[frozenset[str]]:
+    """What is asked of destinations, in this chain and all that it leads to."""
+    chains = {chain.name: chain for chain in table.chains}
+    waiting, seen = [built_in], {built_in}
+    while waiting:
+        chain = chains.get(waiting.pop())
+        for rule in chain.rules if chain else ():
+            if isinstance(rule.target, Verdict) and rule.target.chain and rule.target.chain not in seen:
+                seen.add(rule.target.chain)
+                waiting.append(rule.target.chain)
+            for match in rule.matches:
+                if isinstance(match, AddressType) and match.end is End.DESTINATION:
+                    yield match.types
 
 
 def matches_of(table: RawTable) -> Iterator[Match]:
@@ -106,7 +117,9 @@ def hook_outcomes(names: Names, situation: Situation, known: Known) -> Node:
     def of_kinds(some: tuple[Kind, ...]) -> Node:
         """Of destinations that may be of any of these kinds. Kinds that no rule tells apart are followed together."""
         alike = {
-            frozenset(types for types in names.destination_types if is_of(kind, types, names.family)): kind
+            frozenset(
+                types for types in names.destination_types[_hook(situation)] if is_of(kind, types, names.family)
+            ): kind
             for kind in some
         }
         keys = {(situation.path is Path.OUT, situation.protocol, types): kind for types, kind in alike.items()}
@@ -123,6 +136,10 @@ def hook_outcomes(names: Names, situation: Situation, known: Known) -> Node:
     return outcomes.where(to_multicast, multicast, ordinary)
 
 
+def _hook(situation: Situation) -> str:
+    return "OUTPUT" if situation.path is Path.OUT else "PREROUTING"
+
+
 class _Way:
     """The way of packets in the same circumstances through one table."""
 
@@ -131,10 +148,11 @@ class _Way:
         self._known = known
         self._chains: dict[str, Node] = {}
         self._verdicts: dict[Verdict, Node] = {}
+        self._matched: dict[tuple[Within, bool, Node], Node] = {}
 
     def hook(self) -> Node:
         """The built-in chain."""
-        name = "OUTPUT" if self._known.situation.path is Path.OUT else "PREROUTING"
+        name = _hook(self._known.situation)
         chain = self._names.chains.get(name)
         return outcomes.entered(self._chain(name), chain.policy == "DROP") if chain else outcomes.NEXT
 
@@ -157,15 +175,23 @@ class _Way:
         for about, negated in sorted(questions, key=_depth, reverse=True):
             if node is outcomes.NEXT:
                 break
-            node = _where(about, negated, node)
+            node = self._where(about, negated, node)
         return node
+
+    def _where(self, about: Asked, negated: bool, then: Node) -> Node:
+        if not isinstance(about, Within):
+            return _where(about, negated, then)
+        key = (about, negated, then)  # thousands of rules ask for the peers that entries share, and go on alike
+        if key not in self._matched:
+            self._matched[key] = _where(about, negated, then)
+        return self._matched[key]
 
     def _target(self, target: Target | None) -> Node:
         match target:
             case None:
                 return outcomes.NEXT
             case Notrack():
-                return outcomes.marked(outcomes.NEXT)
+                return _MARKED
             case Verdict():
                 return self._verdict(target)
             case UnmodelledTarget(text):

@@ -17,9 +17,10 @@ riskiest first; whether it is all, is asked of the packets themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from operator import or_
 from typing import Final
 
@@ -28,8 +29,13 @@ from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.meaning import legs
 from ctpolicy.meaning_space import entries_space, leg_box
 from ctpolicy.packetspace.box_text import box_text
+from ctpolicy.packetspace.description import Description
 from ctpolicy.packetspace.diagram import TooLargeError
+from ctpolicy.packetspace.fields import LOOPBACK
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
+from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.packetspace.universe import Box, Field
 from ctpolicy.review.review import Change, Direction, Move, Risk
 from ctpolicy.review.risk import Risks
 from ctpolicy.review.size_words import size_words
@@ -37,6 +43,9 @@ from ctpolicy.review.turns import differing, turns_between
 
 MOST_BOXES: Final = 8
 """Moves of one entry in one direction."""
+
+MOST_INTERVALS: Final = 1_000
+"""Of a diagram that is described in full: a second at the worst."""
 
 MOST_MOVES: Final = 200
 """Moves of one review: more than anybody reads."""
@@ -110,10 +119,9 @@ class _Cause:
     why: str
     among: PacketSpace
 
-    def packets(self) -> PacketSpace:
-        """Those of them that the entry covers."""
-        parts = (self.among.within(leg_box(leg)) for leg in legs(self.entry))
-        return reduce(or_, parts, PacketSpace.none())
+    def parts(self) -> list[PacketSpace]:
+        """Those of them that the entry covers, by leg."""
+        return [self.among.within(leg_box(leg)) for leg in legs(self.entry)]
 
     def likely_risk(self, risks: Risks) -> Risk:
         """At least the risk of what is told of it: that of all that the entry covers."""
@@ -123,30 +131,23 @@ class _Cause:
 def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
     """The moves, and whether they are all."""
     was, now = _Side.of(base), _Side.of(head)
-    changes = {
-        Direction.UNTRACKED: now.untracked - was.untracked,
-        Direction.TRACKED: was.untracked - now.untracked,
-    }
-    causes = [
-        *_causes(Direction.UNTRACKED, changes[Direction.UNTRACKED], was, now),
-        *_causes(Direction.TRACKED, changes[Direction.TRACKED], now, was),
-    ]
+    causes = [*_causes(Direction.UNTRACKED, was, now), *_causes(Direction.TRACKED, now, was)]
     known = {entry.name for entry in head.entries()}
     here = {name: place for name, place in places.items() if name in known}
     found: list[Move] = []
+    is_complete = True
     for cause in _riskiest_first(causes, risks):
-        found += _moves_of(cause, risks, here)
         if len(found) >= MOST_MOVES:
-            break
-    is_complete = all(
-        PacketSpace.of_boxes(move.box for move in found if move.direction is direction) == packets
-        for direction, packets in changes.items()
-    )
+            return tuple(sorted(found, key=_order)), False
+        told = _told(cause.parts())
+        found += _moves_of(cause, told.boxes, risks, here)
+        is_complete = is_complete and told.is_complete
     return tuple(sorted(found, key=_order)), is_complete
 
 
-def _causes(direction: Direction, changed: PacketSpace, was: _Side, now: _Side) -> Iterator[_Cause]:
-    """Why packets that `now` leaves untracked may be so: its bypass entries that are new, track entries that are gone."""
+def _causes(direction: Direction, was: _Side, now: _Side) -> Iterator[_Cause]:
+    """Why packets may be untracked now: bypass entries that are new, or else track entries that are gone."""
+    changed = now.untracked - was.untracked
     uncovered, spared = changed - was.bypassed, changed & was.bypassed
     for role, among, having, without in (
         ("bypass", uncovered, now.policy.bypass, was.policy.bypass),
@@ -178,8 +179,8 @@ def _riskiest_first(causes: Sequence[_Cause], risks: Risks) -> list[_Cause]:
     return sorted(causes, key=lambda cause: cause.likely_risk(risks))
 
 
-def _moves_of(cause: _Cause, risks: Risks, places: Mapping[str, Place]) -> Iterator[Move]:
-    for box in cause.packets().describe(MOST_BOXES).boxes:
+def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping[str, Place]) -> Iterator[Move]:
+    for box in boxes:
         risk = risks.of_box(box)
         witness = risks.witness(box, risk) or risks.witness(box, Risk.ORDINARY)
         if witness is not None:
@@ -195,6 +196,26 @@ def _moves_of(cause: _Cause, risks: Risks, places: Mapping[str, Place]) -> Itera
                 risk,
                 places.get(cause.entry.name),
             )
+
+
+def _told(parts: Sequence[PacketSpace]) -> Description:
+    """What is told of the packets of one cause, by the legs of its entry.
+
+    Where thousands of entries have addresses of their own at either end, what one more of them changes has thousands of
+    holes: on `lo`, packets from its port to another's. To describe that takes minutes, and nobody would read it. So all
+    is told of what is not on `lo`, and of what is, a box a leg.
+    """
+    if not any(part.is_larger_than(MOST_INTERVALS) for part in parts):
+        return reduce(or_, parts, PacketSpace.none()).describe(MOST_BOXES)
+    away = reduce(or_, (part.within(_OFF_LOOPBACK) for part in parts), PacketSpace.none())
+    described = () if away.is_larger_than(MOST_INTERVALS) else away.describe(MOST_BOXES).boxes
+    rest = parts if not described else [part.within(_ON_LOOPBACK) for part in parts]
+    branches = (branch for part in rest if (branch := part.branch()))
+    return Description((*described, *islice(branches, MOST_BOXES)), is_complete=False)
+
+
+_ON_LOOPBACK: Final = {Field.INTERFACE: IntervalSet.single(interface_value(LOOPBACK))}
+_OFF_LOOPBACK: Final = {Field.INTERFACE: _ON_LOOPBACK[Field.INTERFACE].complement(INTERFACE_BITS)}
 
 
 def _order(move: Move) -> tuple[object, ...]:
