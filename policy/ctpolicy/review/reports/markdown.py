@@ -216,8 +216,9 @@ def _check(check: Check) -> str:
 
 def _entry(entry: EntrySummary) -> str:
     caught = "<br>".join(f"{prose(one.path)}: {_boxes(one.packets)}" for one in entry.covers) or prose("")
-    acknowledged = "" if entry.acknowledge is None else f"<br>acknowledged: {prose(entry.acknowledge)}"
-    described, at = f"{prose(entry.description)}{acknowledged}", code(str(entry.place or ""))
+    said = [prose(entry.description)] if entry.description else []
+    said += [] if entry.acknowledge is None else [f"acknowledged: {prose(entry.acknowledge)}"]
+    described, at = "<br>".join(said) or prose(""), code(str(entry.place or ""))
     return row(f"{prose(entry.role)} {code(entry.name)}", prose(entry.kind), caught, described, at)
 
 
