@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from ctpolicy.review.reports.html import html_report
 from ctpolicy.review.review import Review
 from kernel.namespace import skip_but_for_ci
+from review.html.sizes import middle
 
 
 @dataclass
@@ -23,12 +25,14 @@ class Opened:
     Args:
         page: to be asked.
         complaints: what came to the console, and errors of scripts.
-        requests: addresses that were asked for.
+        requests: addresses that were asked for, or would have been but for the page's policy.
+        failed: those of them that were not had, and why.
     """
 
     page: Page
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
 
     def evaluate(self, script: str) -> Any:
         """What a script finds in the page."""
@@ -53,21 +57,31 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Opens a review's page from a file, as somebody who downloaded it does; options are those of a browser context."""
-    contexts = []
+    with ExitStack() as stack:
+        yield lambda review, **options: stack.enter_context(opening(browser, tmp_path, review, **options))
 
-    def open_page(review: Review | str, width: int = 1280, **options: Any) -> Opened:
-        file = tmp_path / "review.html"
-        file.write_text(review if isinstance(review, str) else html_report(review))
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        shown = Opened(context.new_page())
-        shown.page.on("console", lambda message: shown.complaints.append(message.text))
-        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-        shown.page.on("dialog", lambda dialog: shown.complaints.append(dialog.message))
-        shown.page.on("request", lambda request: shown.requests.append(request.url))
-        shown.page.goto(file.as_uri())
-        return shown
 
-    yield open_page
-    for context in contexts:
-        context.close()
+@pytest.fixture(scope="module")
+def shown_middle(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The page of a hundred entries, for tests that only look."""
+    with opening(browser, tmp_path_factory.mktemp("middle"), middle()) as shown:
+        yield shown
+
+
+@contextmanager
+def opening(
+    browser: Browser, folder: Path, review: Review | str, width: int = 1280, **options: Any
+) -> Iterator[Opened]:
+    """A page of a review, or of this text, until it is left."""
+    file = folder / "review.html"
+    file.write_text(review if isinstance(review, str) else html_report(review))
+    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    shown = Opened(context.new_page())
+    shown.page.on("console", lambda message: shown.complaints.append(message.text))
+    shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    shown.page.on("dialog", lambda dialog: shown.complaints.append(dialog.message))
+    shown.page.on("request", lambda request: shown.requests.append(request.url))
+    shown.page.on("requestfailed", lambda request: shown.failed.append((request.url, request.failure or "")))
+    shown.page.goto(file.as_uri())
+    yield shown
+    context.close()
