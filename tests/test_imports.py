@@ -84,7 +84,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
-    "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
+    "testing": SYSTEM | FILES | {"importlib"},  # is shipped for tests, and imported by nothing; names are lazy
 }
 
 # Third-party packages, by the part that has a reason for them.
@@ -92,6 +92,7 @@ BELONGS_TO: Final = {
     "click": "cli",
     "hypothesis": "testing",
     "jsonschema": "language",
+    "pytest": "testing",
     "prometheus_client": "metrics",
     "rich": "cli",
     "yaml": "language",
