@@ -36,19 +36,28 @@ def difference(box: Box, before: Box) -> Box:
     return more
 
 
-def move(direction: Direction, entry: str, why: str, box: Box, size: str, risk: Risk = Risk.ORDINARY) -> Move:
+def move(
+    direction: Direction,
+    entry: str,
+    why: str,
+    box: Box,
+    size: str,
+    risk: Risk = Risk.ORDINARY,
+    around: Box | None = None,
+) -> Move:
     """A move of these packets."""
     witness = PacketSpace.of_boxes([box]).witness()
     assert witness is not None
     place = Place(FILES[0], 12, 11, len(entry), f"  - name: {entry}")
-    return Move(direction, entry, "bypass", why, box_text(box), box, size, witness, risk, place)
+    return Move(direction, entry, "bypass", why, box_text(box), box, size, witness, risk, place, around)
 
 
 IN_V4: Final[Box] = {Field.PATH: path_set(Path.IN), Field.FAMILY: family_set(Family.IPV4), Field.PROTOCOL: UDP}
 PEERS: Final[Box] = {**IN_V4, Field.SOURCE: network("10.1.7.0/24"), Field.DESTINATION_PORT: IntervalSet.single(4789)}
 WIDENED_PREFIX: Final = difference({**PEERS, Field.SOURCE: network("10.1.0.0/16")}, PEERS)
 WIDENED_PORTS: Final = difference({**PEERS, Field.DESTINATION_PORT: ports(4780, 4800)}, PEERS)
-OFF_BY_ONE: Final = difference({**PEERS, Field.DESTINATION_PORT: ports(4789, 4790)}, PEERS)
+TWO_PORTS: Final[Box] = {**PEERS, Field.DESTINATION_PORT: ports(4789, 4790)}
+OFF_BY_ONE: Final = difference(TWO_PORTS, PEERS)
 ALL_OF_TCP: Final[Box] = {Field.PATH: path_set(Path.IN, Path.OUT), Field.PROTOCOL: TCP}
 SIX: Final[Box] = {
     Field.PATH: path_set(Path.FORWARD),
@@ -66,10 +75,24 @@ SCATTERED: Final[Box] = {
 MOVES: Final = (
     move(Direction.UNTRACKED, "everything-tcp", "the entry is new", ALL_OF_TCP, "all of tcp", Risk.PROTECTED),
     move(Direction.TRACKED, "gre-tunnels", "the entry is gone", SIX, "2^64 addresses to 2^72", Risk.TRANSLATED),
-    move(Direction.UNTRACKED, "vxlan", "it covers more than before", WIDENED_PREFIX, "65,280 addresses, one port"),
+    move(
+        Direction.UNTRACKED,
+        "vxlan",
+        "it covers more than before",
+        WIDENED_PREFIX,
+        "65,280 addresses, one port",
+        around={**PEERS, Field.SOURCE: network("10.1.0.0/16")},
+    ),
     move(Direction.UNTRACKED, "vxlan-ports", "it covers more than before", WIDENED_PORTS, "256 addresses, 20 ports"),
     move(Direction.TRACKED, "vxlan-less", "it covers less than before", WIDENED_PORTS, "256 addresses, 20 ports"),
-    move(Direction.UNTRACKED, "vxlan-off-by-one", "it covers more than before", OFF_BY_ONE, "256 addresses, one port"),
+    move(
+        Direction.UNTRACKED,
+        "vxlan-off-by-one",
+        "it covers more than before",
+        OFF_BY_ONE,
+        "256 addresses, one port",
+        around=TWO_PORTS,
+    ),
     move(Direction.UNTRACKED, "busy-servers", "the entry is new", SCATTERED, "146,432 addresses, 1,103 ports"),
 )
 

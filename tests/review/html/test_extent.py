@@ -8,7 +8,7 @@ from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.universe import Field
 from ctpolicy.review.reports.page.extent import Extent, extents, shares
 from ctpolicy.review.reports.page.words import counted, number_text, share_of_doublings
-from review.html.sizes import ALL_OF_TCP, OFF_BY_ONE, SCATTERED, SIX, WIDENED_PORTS, WIDENED_PREFIX, network
+from review.html.sizes import ALL_OF_TCP, OFF_BY_ONE, SCATTERED, SIX, TWO_PORTS, WIDENED_PORTS, WIDENED_PREFIX, network
 
 
 def of(box: object, field: Field) -> Extent:
@@ -30,6 +30,17 @@ def test_widened_port_range_is_the_new_one_but_the_old() -> None:
 def test_one_value_needs_no_closer_look() -> None:
     extent = of(OFF_BY_ONE, Field.DESTINATION_PORT)
     assert (extent.words, extent.count, extent.is_worth_a_closer_look) == ("4790", 1, False)
+
+
+def test_one_more_port_is_seen_beside_the_one_that_was_there() -> None:
+    extent = next(one for one in extents(OFF_BY_ONE, TWO_PORTS) if one.field is Field.DESTINATION_PORT)
+    assert (extent.words, extent.words_around, extent.frame) == ("4790", "4789-4790", (4789, 4790))
+    assert extent.is_worth_a_closer_look
+    assert not any(one.words_around for one in extents(OFF_BY_ONE, TWO_PORTS) if one is not extent and one != extent)
+
+
+def test_what_is_not_around_the_values_is_not_told() -> None:
+    assert not any(one.around for one in extents(TWO_PORTS, OFF_BY_ONE) if one.field is Field.DESTINATION_PORT)
 
 
 def test_what_is_mostly_not_there_is_told_by_what_is() -> None:

@@ -125,6 +125,16 @@ def test_a_widened_prefix_shows_the_old_one_as_a_hole(shown_middle: Opened) -> N
     assert ends == ["10.1.0.0", "10.1.255.255"]
 
 
+def test_one_more_port_is_drawn_beside_the_one_that_was_there(shown_middle: Opened) -> None:
+    destination_port = 3
+    *_, closer = shown_middle.page.evaluate(AXIS, [5, destination_port, "filled"])
+    assert closer[:2] == pytest.approx([0.5, 0.5], abs=0.002)
+    *_, beside = shown_middle.page.evaluate(AXIS, [5, destination_port, "beside"])
+    assert beside[:2] == pytest.approx([0, 0.5], abs=0.002)
+    assert beside[3] < closer[3] / 2
+    assert "4790 of 4789-4790" in shown_middle.page.locator(".move").nth(5).inner_text()
+
+
 def test_what_may_be_anything_fills_its_axis(shown_middle: Opened) -> None:
     shown = shown_middle
     for row in range(4):

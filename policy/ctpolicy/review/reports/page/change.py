@@ -52,7 +52,8 @@ def _legend() -> Markup:
         element(
             "span",
             "Each axis has all values of a field, those of the box filled; where they are pieces of a small part, ",
-            "that part is drawn again below. The bar on the right tells how many they are, each step twice as many.",
+            "that part is drawn again below. A thin line is what the entry covers besides. The bar on the right tells ",
+            "how many values the box has, each step twice as many.",
         ),
         class_="legend",
     )
@@ -91,7 +92,7 @@ def _card(move: Move, at: int) -> Markup:
         element("p", place_text(move.place), class_="where-from") if move.place else None,
         class_="told",
     )
-    picture = box_picture(move.box, move.direction)
+    picture = box_picture(move.box, move.around, move.direction)
     return element("article", words, picture, class_=f"move {kind}", aria_labelledby=f"move-{at}")
 
 

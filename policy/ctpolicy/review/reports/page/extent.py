@@ -24,6 +24,8 @@ FIELDS: Final = {
 }
 """The fields that are drawn as axes, in the order of the notation of packets."""
 
+_NONE: Final = IntervalSet()
+
 _ADDRESSES: Final = frozenset({Field.SOURCE, Field.DESTINATION})
 
 SMALL_PART: Final = 1 / 3
@@ -39,12 +41,14 @@ class Extent:
         family: of addresses.
         values: at least one.
         bits: how wide the field is.
+        around: of what these values are a part, that does not change otherwise; nothing if that is not known.
     """
 
     field: Field
     family: Family
     values: IntervalSet
     bits: int
+    around: IntervalSet = _NONE
 
     @property
     def name(self) -> str:
@@ -67,9 +71,22 @@ class Extent:
         return 0, (1 << self.bits) - 1
 
     @property
-    def frame(self) -> Interval:
+    def beside(self) -> IntervalSet:
+        """What is around the values and none of them."""
+        return self.around & self.values.complement(self.bits)
+
+    @property
+    def hull(self) -> Interval:
         """The part of the field around all values: the smallest prefix of addresses, the range of ports."""
-        first, last = self.values.intervals[0][0], self.values.intervals[-1][1]
+        return self._hull(self.values)
+
+    @property
+    def frame(self) -> Interval:
+        """The same around what is drawn: the values, and what they are a part of."""
+        return self._hull(self.values | self.around)
+
+    def _hull(self, values: IntervalSet) -> Interval:
+        first, last = values.intervals[0][0], values.intervals[-1][1]
         if self.field not in _ADDRESSES:
             return first, last
         free = (first ^ last).bit_length()
@@ -77,30 +94,38 @@ class Extent:
 
     @property
     def left_out(self) -> IntervalSet:
-        """What is in the frame and no value."""
-        return self.values.complement(self.bits) & IntervalSet((self.frame,))
+        """What is in the hull and no value."""
+        return self.values.complement(self.bits) & IntervalSet((self.hull,))
 
     @property
-    def is_frame_but_few(self) -> bool:
-        """Whether most of the frame is there, so that what is left out says more."""
-        first, last = self.frame
+    def is_hull_but_few(self) -> bool:
+        """Whether most of the hull is there, so that what is left out says more."""
+        first, last = self.hull
         return len(self.left_out) < len(self.values) and 2 * self.count > last - first + 1
 
     @property
     def is_worth_a_closer_look(self) -> bool:
-        """Whether there are pieces that an axis of the whole field would hide."""
+        """Whether there are pieces, or a part of something, that an axis of the whole field would hide."""
         first, last = self.frame
-        return len(self.values) > 1 and last - first + 1 < SMALL_PART * (1 << self.bits)
+        is_in_pieces = len(self.values) > 1 or bool(self.beside)
+        return is_in_pieces and last - first + 1 < SMALL_PART * (1 << self.bits)
 
     @property
     def words(self) -> str:
         """The values, the shorter way: all of them, or the frame and what is left out of it."""
         if self.is_any:
             return "any"
-        if self.left_out and self.is_frame_but_few:
-            around = "any" if self.frame == self.whole else self.text(IntervalSet((self.frame,)))
-            return f"{around} but {self.text(self.left_out)}"
+        if self.left_out and self.is_hull_but_few:
+            hull = "any" if self.hull == self.whole else self.text(IntervalSet((self.hull,)))
+            return f"{hull} but {self.text(self.left_out)}"
         return self.text(self.values)
+
+    @property
+    def words_around(self) -> str:
+        """Of what the values are a part; empty if that is not known, or if they are all of it."""
+        if not self.beside:
+            return ""
+        return "any" if self.around == IntervalSet.full(self.bits) else self.text(self.around)
 
     def text(self, values: IntervalSet) -> str:
         """Some values of this field in words."""
@@ -116,16 +141,19 @@ def family_of(box: Box) -> Family | None:
 _ONE_FAMILY: Final = frozenset(IntervalSet.single(value) for value in range(len(FAMILIES)))
 
 
-def extents(box: Box) -> tuple[Extent, ...]:
-    """The extents of a box, without ports where the packets have none."""
+def extents(box: Box, around: Box | None = None) -> tuple[Extent, ...]:
+    """The extents of a box, within what is around it; without ports where the packets have none."""
     family = family_of(box)
-    return tuple(_extent(box, field, family) for field in FIELDS if field in _ADDRESSES or _has_ports(box))
+    return tuple(_extent(box, around, field, family) for field in FIELDS if field in _ADDRESSES or _has_ports(box))
 
 
-def _extent(box: Box, field: Field, family: Family | None) -> Extent:
+def _extent(box: Box, around: Box | None, field: Field, family: Family | None) -> Extent:
     bits = PORT_BITS if field not in _ADDRESSES else (family or Family.IPV6).bits
     everything = IntervalSet.full(bits)
-    return Extent(field, family or Family.IPV6, box.get(field, everything) & everything, bits)
+    values = box.get(field, everything) & everything
+    wider = _NONE if around is None else around.get(field, everything) & everything
+    is_part = values & wider == values
+    return Extent(field, family or Family.IPV6, values, bits, wider if is_part else _NONE)
 
 
 def _has_ports(box: Box) -> bool:

@@ -36,9 +36,9 @@ _STRIP, _LENS, _CLOSER = (0, 12), (12, 20), (20, 36)
 """From where to where down the axis, the lens that opens and the part that it shows are drawn."""
 
 
-def box_picture(box: Box, direction: Direction) -> Markup:
-    """A box, field by field."""
-    rows = together(_row(extent, direction) for extent in extents(box))
+def box_picture(box: Box, around: Box | None, direction: Direction) -> Markup:
+    """A box, field by field, and what it is a part of."""
+    rows = together(_row(extent, direction) for extent in extents(box, around))
     head = element("tr", *(element("th", words, scope="col") for words in ("Field", "Values", "Where", "How many")))
     table = element(
         "table",
@@ -83,10 +83,15 @@ def _row(extent: Extent, direction: Direction) -> Markup:
     return element(
         "tr",
         element("th", extent.name, scope="row"),
-        element("td", element("code", extent.words), class_="values"),
+        element("td", element("code", extent.words), _part_of(extent), class_="values"),
         element("td", _axis(extent, direction), _ends(extent), class_="where"),
         element("td", _amount(extent), class_="amount"),
     )
+
+
+def _part_of(extent: Extent) -> Markup:
+    words = extent.words_around
+    return element("span", " of ", element("code", words), class_="part-of") if words else NOTHING
 
 
 def _amount(extent: Extent) -> Markup:
@@ -136,20 +141,31 @@ def _ends(extent: Extent) -> Markup:
 def _strip(extent: Extent, frame: Interval, rows: tuple[int, int]) -> Iterator[Markup]:
     """An axis with its values filled; where that is most of it, all filled but for the holes."""
     top, height = rows[0], rows[1] - rows[0]
+    beside = _pieces("beside", extent.beside, frame, (top + height * 0.35, height * 0.3))
     yield element("rect", class_="rest", y=top, width=WIDTH, height=height)
-    if frame == extent.frame and extent.is_frame_but_few and len(extent.left_out) <= _MOST_PIECES:
+    if frame == extent.hull and extent.is_hull_but_few and len(extent.left_out) <= _MOST_PIECES:
         yield element("rect", class_="filled", y=top, width=WIDTH, height=height)
-        holes = _drawn(extent.left_out, frame)
-        yield from (
-            element("rect", class_="hole", x=start, y=top, width=width, height=height) for start, width in holes
-        )
-    elif len(extent.values) <= _MOST_PIECES:
-        pieces = _drawn(extent.values, frame)
-        yield from (
-            element("rect", class_="filled", x=start, y=top, width=width, height=height) for start, width in pieces
-        )
+        yield from _pieces("hole", extent.left_out, frame, (top, height))
+        yield from beside
     else:
-        yield from _dense(extent.values, frame, top, height)
+        yield from beside
+        is_dense = len(extent.values) > _MOST_PIECES
+        yield from (_dense if is_dense else _pieces)("filled", extent.values, frame, (top, height))
+
+
+def _pieces(kind: str, values: IntervalSet, frame: Interval, rows: tuple[float, float]) -> Iterator[Markup]:
+    """One rectangle a piece."""
+    for start, width in _drawn(values & IntervalSet((frame,)), frame):
+        yield element("rect", class_=kind, x=start, y=rows[0], width=width, height=rows[1])
+
+
+def _dense(kind: str, values: IntervalSet, frame: Interval, rows: tuple[float, float]) -> Iterator[Markup]:
+    """Too many pieces to draw each: an axis in steps, each the paler the less of it is there."""
+    step = WIDTH / _STEPS
+    for at, share in enumerate(shares(values, frame, _STEPS)):
+        if share:
+            opacity = _PALEST + (1 - _PALEST) * share
+            yield element("rect", class_=kind, fill_opacity=opacity, x=step * at, y=rows[0], width=step, height=rows[1])
 
 
 def _drawn(pieces: IntervalSet, frame: Interval) -> list[tuple[float, float]]:
@@ -162,16 +178,6 @@ def _drawn(pieces: IntervalSet, frame: Interval) -> list[tuple[float, float]]:
         else:
             drawn.append((start, end - start))
     return drawn
-
-
-def _dense(values: IntervalSet, frame: Interval, top: int, height: int) -> Iterator[Markup]:
-    """Too many pieces to draw each: an axis in steps, each the paler the less of it is there."""
-    step = WIDTH / _STEPS
-    for at, share in enumerate(shares(values, frame, _STEPS)):
-        if share:
-            opacity = round(_PALEST + (1 - _PALEST) * share, 2)
-            place = {"x": step * at, "y": top, "width": step, "height": height}
-            yield element("rect", class_="filled", fill_opacity=opacity, **place)
 
 
 def _span(piece: Interval, frame: Interval) -> tuple[float, float]:
