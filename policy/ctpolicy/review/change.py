@@ -1,0 +1,222 @@
+"""The change in packets from a base to what is reviewed, by the entries that it comes from.
+
+A packet is newly untracked if only the head leaves it so. Of such packets there are two kinds, and no third:
+
+1. No bypass entry of the base covers it. So one of the head does that says something else than all of the base's.
+2. One does, but a track entry of the base kept it tracked. None of the head's covers it, so that one is gone or covers
+   less.
+
+Each packet is told of the entries of its kind, so that whoever reads a move finds its cause: where a `track` was
+removed, the bypass that stands there unchanged is not to blame. What is tracked again is the same with base and head
+exchanged.
+
+Everything is exact, and one more move is a few walks over a small part of the change: 10,000 entries that all differ
+are two large spaces, and each move then looks only where its entry leads (PacketSpace.within). What is told is bounded,
+riskiest first; whether it is all, is asked of the packets themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import islice
+from operator import or_
+from typing import Final
+
+from ctpolicy.language.diagnostics import Place
+from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.meaning import legs
+from ctpolicy.meaning_space import entries_space, leg_box
+from ctpolicy.packetspace.box_text import box_text
+from ctpolicy.packetspace.description import Description
+from ctpolicy.packetspace.diagram import TooLargeError
+from ctpolicy.packetspace.fields import LOOPBACK
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
+from ctpolicy.packetspace.intervals import IntervalSet
+from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.packetspace.universe import Box, Field
+from ctpolicy.review.review import Change, Direction, Move, Risk
+from ctpolicy.review.risk import Risks
+from ctpolicy.review.size_words import size_words
+from ctpolicy.review.turns import differing, turns_between
+
+MOST_BOXES: Final = 8
+"""Moves of one entry in one direction."""
+
+MOST_INTERVALS: Final = 1_000
+"""Of a diagram that is described in full: a second at the worst."""
+
+MOST_MOVES: Final = 200
+"""Moves of one review: more than anybody reads."""
+
+MOST_WORK: Final = 30_000_000
+"""What a comparison may take: some 30 s at the worst (packetspace.space.bounded)."""
+
+
+def change_between(
+    base: Policy,
+    head: Policy,
+    *,
+    sensitive: PacketSpace | None,
+    places: Mapping[str, Place],
+    base_name: str,
+    most_work: int = MOST_WORK,
+) -> Change:
+    """What changes for packets, and what became of the entries.
+
+    It sets a limit of its own to the work with spaces, so it is not to be called where there is one.
+
+    Args:
+        base: what it was.
+        head: what it is to be.
+        sensitive: packets of networks that are translated, if any are known beside what the policies say.
+        places: where the entries of the head stand, by name.
+        base_name: the base in words.
+        most_work: what it may take.
+    """
+    try:
+        with bounded(most_work):
+            turns = turns_between(base, head)
+            moves, is_complete = _moves(base, head, Risks.of(base, head, sensitive), places)
+    except TooLargeError:
+        return Change(base_name, is_complete=False, is_too_large=True)
+    return Change(base_name, moves, turns, is_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of two policies, and the packets of its entries."""
+
+    policy: Policy
+    bypassed: PacketSpace
+    tracked: PacketSpace
+
+    @classmethod
+    def of(cls, policy: Policy) -> _Side:
+        return cls(policy, entries_space(policy.bypass), entries_space(policy.track))
+
+    @property
+    def untracked(self) -> PacketSpace:
+        return self.bypassed - self.tracked
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """An entry that packets may change because of.
+
+    Args:
+        direction: what becomes of them.
+        role: which kind of entry it is.
+        entry: as it is, or was.
+        why: in words.
+        among: the packets that change for this kind of reason.
+    """
+
+    direction: Direction
+    role: str
+    entry: Entry
+    why: str
+    among: PacketSpace
+
+    def parts(self) -> list[PacketSpace]:
+        """Those of them that the entry covers, by leg."""
+        return [self.among.within(leg_box(leg)) for leg in legs(self.entry)]
+
+    def likely_risk(self, risks: Risks) -> Risk:
+        """At least the risk of what is told of it: that of all that the entry covers."""
+        return min((risks.of_box(leg_box(leg)) for leg in legs(self.entry)), default=Risk.ORDINARY)
+
+
+def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
+    """The moves, and whether they are all."""
+    was, now = _Side.of(base), _Side.of(head)
+    causes = [*_causes(Direction.UNTRACKED, was, now), *_causes(Direction.TRACKED, now, was)]
+    known = {entry.name for entry in head.entries()}
+    here = {name: place for name, place in places.items() if name in known}
+    found: list[Move] = []
+    is_complete = True
+    for cause in _riskiest_first(causes, risks):
+        if len(found) >= MOST_MOVES:
+            return tuple(sorted(found, key=_order)), False
+        told = _told(cause.parts())
+        found += _moves_of(cause, told.boxes, risks, here)
+        is_complete = is_complete and told.is_complete
+    return tuple(sorted(found, key=_order)), is_complete
+
+
+def _causes(direction: Direction, was: _Side, now: _Side) -> Iterator[_Cause]:
+    """Why packets may be untracked now: bypass entries that are new, or else track entries that are gone."""
+    changed = now.untracked - was.untracked
+    uncovered, spared = changed - was.bypassed, changed & was.bypassed
+    for role, among, having, without in (
+        ("bypass", uncovered, now.policy.bypass, was.policy.bypass),
+        ("track", spared, was.policy.track, now.policy.track),
+    ):
+        if among:
+            names = {entry.name for entry in without}
+            for entry in differing(having, without):
+                yield _Cause(direction, role, entry, _WHY[direction, role, entry.name in names], among)
+
+
+_WHY: Final = {
+    (Direction.UNTRACKED, "bypass", False): "the entry is new",
+    (Direction.UNTRACKED, "bypass", True): "it covers more than before",
+    (Direction.UNTRACKED, "track", False): "the entry is gone, and no longer keeps them tracked",
+    (Direction.UNTRACKED, "track", True): "it no longer keeps them tracked",
+    (Direction.TRACKED, "bypass", False): "the entry is gone",
+    (Direction.TRACKED, "bypass", True): "it covers less than before",
+    (Direction.TRACKED, "track", False): "the entry is new, and keeps them tracked",
+    (Direction.TRACKED, "track", True): "it keeps more tracked than before",
+}
+"""Why packets change: by what becomes of them, the entry's role, and whether both sides have one of that name."""
+
+
+def _riskiest_first(causes: Sequence[_Cause], risks: Risks) -> list[_Cause]:
+    """So that what is left out, where there is too much to tell, is no worse than what is told."""
+    if len(causes) * MOST_BOXES <= MOST_MOVES:
+        return list(causes)
+    return sorted(causes, key=lambda cause: cause.likely_risk(risks))
+
+
+def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping[str, Place]) -> Iterator[Move]:
+    for box in boxes:
+        risk = risks.of_box(box)
+        witness = risks.witness(box, risk) or risks.witness(box, Risk.ORDINARY)
+        if witness is not None:
+            yield Move(
+                cause.direction,
+                cause.entry.name,
+                cause.role,
+                cause.why,
+                box_text(box),
+                box,
+                size_words(box),
+                witness,
+                risk,
+                places.get(cause.entry.name),
+            )
+
+
+def _told(parts: Sequence[PacketSpace]) -> Description:
+    """What is told of the packets of one cause, by the legs of its entry.
+
+    Where thousands of entries have addresses of their own at either end, what one more of them changes has thousands of
+    holes: on `lo`, packets from its port to another's. To describe that takes minutes, and nobody would read it. So all
+    is told of what is not on `lo`, and of what is, a box a leg.
+    """
+    if not any(part.is_larger_than(MOST_INTERVALS) for part in parts):
+        return reduce(or_, parts, PacketSpace.none()).describe(MOST_BOXES)
+    away = reduce(or_, (part.within(_OFF_LOOPBACK) for part in parts), PacketSpace.none())
+    described = () if away.is_larger_than(MOST_INTERVALS) else away.describe(MOST_BOXES).boxes
+    rest = parts if not described else [part.within(_ON_LOOPBACK) for part in parts]
+    branches = (branch for part in rest if (branch := part.branch()))
+    return Description((*described, *islice(branches, MOST_BOXES)), is_complete=False)
+
+
+_ON_LOOPBACK: Final = {Field.INTERFACE: IntervalSet.single(interface_value(LOOPBACK))}
+_OFF_LOOPBACK: Final = {Field.INTERFACE: _ON_LOOPBACK[Field.INTERFACE].complement(INTERFACE_BITS)}
+
+
+def _order(move: Move) -> tuple[object, ...]:
+    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, move.packets)
