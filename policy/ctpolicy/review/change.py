@@ -203,18 +203,35 @@ def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping
 def _told(cause: _Cause, on_loopback: bool) -> Description:
     """What is told of the packets of one cause; of those on `lo` only if that is wanted.
 
-    Where thousands of entries have addresses of their own at either end, what one more of them changes has thousands of
-    holes: on `lo`, packets from its port to another's. To describe that takes minutes, and nobody would read it. So all
-    is told of what is not on `lo`, and of what is, a box a leg.
+    On `lo` requests and answers are both packets of path out, and so entries cross there: of what one more of them
+    changes, packets from its port to another's are left out, if the other one covers them. What is not on `lo` is then
+    told by itself, and first, because it is simple. Where thousands of entries have addresses of their own, the packets
+    on `lo` have thousands of holes; to describe those takes minutes, and nobody would read it, so a box a leg is told.
     """
     away = cause.parts(_OFF_LOOPBACK)
     here = cause.parts(_ON_LOOPBACK) if on_loopback else []
-    if on_loopback and not _are_large(away + here):
-        return _union(away + here).describe(MOST_BOXES)
-    described = () if _are_large(away) else _union(away).describe(MOST_BOXES).boxes
-    rest = here if described else away + here
-    branches = (_without_full(branch) for part in rest if (branch := part.branch()))
-    return Description((*described, *islice(branches, MOST_BOXES)), is_complete=False)
+    if not on_loopback or _are_large(away + here):
+        return Description((*_boxes_of_some(away), *_branches(here)), is_complete=False)
+    together = _union(away + here).describe(MOST_BOXES)
+    if together.is_complete and not any(_is_off_loopback(box) for box in together.boxes):
+        return together
+    told = [_union(parts).describe(MOST_BOXES) for parts in (away, here)]
+    return Description(told[0].boxes + told[1].boxes, all(description.is_complete for description in told))
+
+
+def _boxes_of_some(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """Boxes of what may be too large to describe."""
+    return _branches(parts) if _are_large(parts) else _union(parts).describe(MOST_BOXES).boxes
+
+
+def _branches(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """A box of each part."""
+    found = (_without_full(branch) for part in parts if (branch := part.branch()))
+    return islice(found, MOST_BOXES)
+
+
+def _is_off_loopback(box: Box) -> bool:
+    return box.get(Field.INTERFACE) == _OFF_LOOPBACK[Field.INTERFACE]
 
 
 def _are_large(parts: Sequence[PacketSpace]) -> bool:
@@ -237,4 +254,5 @@ _OFF_LOOPBACK: Final = {Field.INTERFACE: _ON_LOOPBACK[Field.INTERFACE].complemen
 
 
 def _order(move: Move) -> tuple[object, ...]:
-    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, move.packets)
+    is_on_loopback = move.box.get(Field.INTERFACE) == _ON_LOOPBACK[Field.INTERFACE]
+    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, is_on_loopback, move.packets)
