@@ -77,6 +77,8 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
+    "review.git": SYSTEM | FILES,  # asks git what a repository holds
+    "review.revisions": {"os", "pathlib"},  # tells files from revisions, and reads what a review compares with
     "metrics.gathering": {"threading", "time"},  # asks with a time bound
     "metrics.server": {"http", "signal", "socket", "threading"},
     "metrics.textfile": SYSTEM | FILES,  # writes one
