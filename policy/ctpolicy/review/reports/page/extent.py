@@ -122,10 +122,8 @@ class Extent:
 
     @property
     def words_around(self) -> str:
-        """Of what the values are a part; empty if that is not known, or if they are all of it."""
-        if not self.beside:
-            return ""
-        return "any" if self.around == IntervalSet.full(self.bits) else self.text(self.around)
+        """Of what the values are a part; empty if that is not known, if they are all of it, or if it is anything."""
+        return self.text(self.around) if self.beside and self.around != IntervalSet.full(self.bits) else ""
 
     def text(self, values: IntervalSet) -> str:
         """Some values of this field in words."""
