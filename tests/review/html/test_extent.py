@@ -54,6 +54,13 @@ def test_part_of_anything_is_not_told_as_such() -> None:
     assert source.words_around == ""
 
 
+def test_what_the_words_have_already_is_not_told_again() -> None:
+    wider = {**WIDENED_PREFIX, Field.SOURCE: network("10.1.0.0/16")}
+    source = next(one for one in extents(WIDENED_PREFIX, wider) if one.field is Field.SOURCE)
+    assert (source.words, source.words_around) == ("10.1.0.0/16 but 10.1.7.0/24", "")
+    assert source.beside == network("10.1.7.0/24")
+
+
 def test_what_is_not_around_the_values_is_not_told() -> None:
     assert not any(one.around for one in extents(TWO_PORTS, OFF_BY_ONE) if one.field is Field.DESTINATION_PORT)
 

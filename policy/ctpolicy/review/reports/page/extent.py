@@ -122,8 +122,12 @@ class Extent:
 
     @property
     def words_around(self) -> str:
-        """Of what the values are a part; empty if that is not known, if they are all of it, or if it is anything."""
-        return self.text(self.around) if self.beside and self.around != IntervalSet.full(self.bits) else ""
+        """Of what the values are a part; empty if nobody knows, if it is anything, or if the words have it already."""
+        is_said = self.around in (
+            IntervalSet.full(self.bits),
+            IntervalSet((self.hull,)) if self.is_hull_but_few else None,
+        )
+        return self.text(self.around) if self.beside and not is_said else ""
 
     def text(self, values: IntervalSet) -> str:
         """Some values of this field in words."""
