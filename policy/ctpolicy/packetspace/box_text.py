@@ -31,8 +31,9 @@ def values_text(field: Field, values: IntervalSet, family: Family) -> str:
         Field.PATH: lambda ends: _range(PATHS[ends[0]].value, PATHS[ends[1]].value),
         Field.FAMILY: lambda ends: _range(FAMILIES[ends[0]].value, FAMILIES[ends[1]].value),
         Field.PROTOCOL: _protocol_range,
-        Field.INTERFACE: _interface,
     }
+    if field is Field.INTERFACE:
+        return _interfaces(values)
     if field in (Field.SOURCE, Field.DESTINATION):
         return _list(values, lambda interval: _address(interval, family))
     return _list(values, texts.get(field, _port_range))
