@@ -197,6 +197,6 @@ def test_validate_hook_passes_the_examples(capsys: pytest.CaptureFixture[str]) -
 def entry_of(hook: str) -> list[str]:
     """What a hook runs, without the program."""
     entries: dict[str, Any] = {one["id"]: one["entry"] for one in yaml.safe_load(HOOKS.read_text())}
-    program, *arguments = entries[hook].split()
+    program, *arguments = str(entries[hook]).split()
     assert program == "ctpolicy"
     return arguments
