@@ -14,7 +14,10 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 EVERYTHING: Final = (
-    BELOW_BACKENDS | BACKENDS | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
+    {"boundaries"}
+    | BELOW_BACKENDS
+    | BACKENDS
+    | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
 )
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -23,6 +26,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "language": {"packetspace", "meaning"},  # the loader's last stage asks what was read (decision 0004)
     "meaning": {"language.policy", "packetspace"},
     "meaning_space": {"language.policy", "meaning", "packetspace"},
+    "boundaries": {"meaning", "language.policy", "packetspace"},
     "netfilter": {"meaning", "language.policy", "packetspace"},
     "nftables": BELOW_BACKENDS,
     "iptables": BELOW_BACKENDS,
@@ -30,7 +34,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
-    "review": BELOW_BACKENDS | BACKENDS | {"plan"},
+    "review": BELOW_BACKENDS | BACKENDS | {"boundaries", "plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
     "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
@@ -90,7 +94,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
 # Third-party packages, by the part that has a reason for them.
 BELONGS_TO: Final = {
     "click": "cli",
-    "hypothesis": "testing",
+    "hypothesis": "review",  # and testing's, which may use whatever users' tests do
     "jsonschema": "language",
     "pytest": "testing",
     "prometheus_client": "metrics",

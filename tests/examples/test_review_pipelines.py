@@ -30,9 +30,9 @@ REVIEWS: Final = pytest.mark.xfail(
 BROKEN: Final = "overlays-and-metrics-only"
 
 
-def workflow() -> dict[str, Any]:
-    # `on` is a truth value to PyYAML, which does not matter here.
-    loaded: dict[str, Any] = yaml.safe_load((EXAMPLE / ".github" / "workflows" / "policy.yml").read_text())
+def workflow() -> dict[Any, Any]:
+    # To PyYAML the key `on` is True.
+    loaded: dict[Any, Any] = yaml.safe_load((EXAMPLE / ".github" / "workflows" / "policy.yml").read_text())
     return loaded
 
 

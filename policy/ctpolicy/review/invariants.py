@@ -34,16 +34,13 @@ from ctpolicy.meaning_space import entries_space
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.review.invariant_words import MOST_TOLD, Answer, broken_by, has_expired, held, too_many, unneeded, waived
+from ctpolicy.review.neighbours import Neighbourhood
 from ctpolicy.review.review import Check, Level, Remark, Result, Subject
 from ctpolicy.review.waivers import Breach, in_force, is_needed
 
 MOST_WORK: Final = 15_000_000
 """For all invariants together; about 15 seconds (see packetspace.space.bounded)."""
-
-MOST_TOLD: Final = 10
-"""Entries that break one invariant and are told; of more it is said that there are."""
-
-_BOXES: Final = 3
 
 
 def sensitive_space(invariants: Invariants) -> PacketSpace:
@@ -56,6 +53,7 @@ def check_invariants(
     invariants: Invariants,
     today: date,
     places: Mapping[str, Place] | None = None,
+    spaces: Spaces | None = None,
     most: int = MOST_WORK,
 ) -> list[Check]:
     """Each invariant, and whether it holds of a policy.
@@ -65,26 +63,44 @@ def check_invariants(
         invariants: what must hold.
         today: in UTC; a waiver is in force through its last day.
         places: where the entries of the policy stand, by name.
+        spaces: of the policy, if they are known already.
         most: work for all of them; those that would take more are given up and count as broken.
     """
-    subject = _Subject(policy, places or {})
+    subject = _Subject(policy, places or {}, spaces)
     with bounded(most):
         return [_check(invariant, invariants.waivers, subject, today) for invariant in invariants.invariants]
 
 
-class _Subject:
-    """The policy, and the sets of packets that are asked for again and again."""
+@dataclass(frozen=True, slots=True)
+class Spaces:
+    """What a policy means: what its bypass entries hold, and what of that is left untracked."""
 
-    def __init__(self, policy: Policy, places: Mapping[str, Place]) -> None:
+    bypassed: PacketSpace
+    untracked: PacketSpace
+
+    @classmethod
+    def of(cls, policy: Policy) -> Spaces:
+        """The spaces of a policy."""
+        bypassed = entries_space(policy.bypass)
+        return cls(bypassed, bypassed - entries_space(policy.track))
+
+
+class _Subject:
+    """The policy, and its spaces once somebody has asked for them: rules that count entries do not."""
+
+    def __init__(self, policy: Policy, places: Mapping[str, Place], spaces: Spaces | None) -> None:
         self.policy = policy
         self.places = places
-        self._spaces: tuple[PacketSpace, PacketSpace] | None = None
+        self._spaces = spaces
 
-    def spaces(self) -> tuple[PacketSpace, PacketSpace]:
-        """What bypass entries hold, and what of it is left untracked."""
+    def place_of(self, entry: Entry | None) -> Place | None:
+        """Where an entry stands, if that is known."""
+        return self.places.get(entry.name) if entry else None
+
+    def spaces(self) -> Spaces:
+        """The spaces of the policy."""
         if self._spaces is None:
-            bypassed = entries_space(self.policy.bypass)
-            self._spaces = bypassed, bypassed - entries_space(self.policy.track)
+            self._spaces = Spaces.of(self.policy)
         return self._spaces
 
 
@@ -98,52 +114,30 @@ def _check(invariant: Invariant, waivers: Iterable[Waiver], subject: _Subject, t
         return Check(Subject.INVARIANTS, invariant.name, Result.BROKEN, "given up", (remark,))
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """What breaks an invariant.
-
-    Args:
-        remarks: none if it holds.
-        told: how it was answered.
-    """
-
-    remarks: tuple[Remark, ...]
-    told: str
-
-
 def _answered(invariant: Invariant, waivers: Sequence[Waiver], subject: _Subject, today: date) -> Check:
-    breaches = _breaches(invariant.rule, subject)
+    rule = invariant.rule
+    if isinstance(rule, AtMostEntries) and rule.meeting is None and not waivers:  # no need of 10,000 sets of packets
+        count = too_many(invariant, rule.limit, [entry.name for entry in subject.policy.bypass if legs(entry)])
+        return _checked(invariant, Result.BROKEN if count.remarks else Result.HELD, count)
+    breaches = _breaches(rule, subject)
     valid, expired = in_force(waivers, today)
-    needed = [waiver for waiver in waivers if is_needed(waiver, breaches)]
-    without = _found(invariant, breaches, subject)
-    notes = tuple(_unneeded(waiver, expired) for waiver in waivers if waiver not in needed or not without.remarks)
-    if not without.remarks:
-        return Check(Subject.INVARIANTS, invariant.name, Result.HELD, without.told, notes)
-    used = [waiver for waiver in valid if waiver in needed]
-    left = [part for breach in breaches for part in breach.but_for(used)] if used else breaches
-    found = _found(invariant, left, subject) if used else without
+    found = _found(invariant, breaches, subject)
     if not found.remarks:
-        return Check(Subject.INVARIANTS, invariant.name, Result.WAIVED, _waived(used), notes)
-    late = tuple(_expired(waiver) for waiver in expired if waiver in needed)
-    told = f"{found.told}; of the rest {_waived(used)}" if used else found.told
-    return Check(Subject.INVARIANTS, invariant.name, Result.BROKEN, told, (*found.remarks, *late, *notes))
+        return _checked(invariant, Result.HELD, found, [unneeded(waiver, today) for waiver in waivers])
+    used = [waiver for waiver in valid if is_needed(waiver, breaches)]
+    if used:
+        breaches = [part for breach in breaches for part in breach.but_for(used)]
+        found = _found(invariant, breaches, subject)
+    late = [waiver for waiver in expired if is_needed(waiver, breaches)] if found.remarks else []
+    more = [has_expired(waiver) for waiver in late]
+    more += [unneeded(waiver, today) for waiver in waivers if waiver not in used and waiver not in late]
+    told = "; ".join(filter(None, (found.told if found.remarks else "", waived(used) if used else "")))
+    result = Result.BROKEN if found.remarks else Result.WAIVED
+    return _checked(invariant, result, Answer(found.remarks, told), more)
 
 
-def _waived(waivers: Iterable[Waiver]) -> str:
-    said = [f"by {waiver.owner} until {waiver.expires}: {waiver.reason}" for waiver in waivers]
-    return "waived " + "; ".join(dict.fromkeys(said))
-
-
-def _expired(waiver: Waiver) -> Remark:
-    message = f"the waiver of `{waiver.invariant}` for {waiver.owner} ({waiver.reason}) expired on {waiver.expires}"
-    remedy = f"the policy changed, or a new day that {waiver.owner} answers for"
-    return Remark("RV004", Level.WARNING, message, waiver.place, remedy)
-
-
-def _unneeded(waiver: Waiver, expired: Sequence[Waiver]) -> Remark:
-    when = f"expired on {waiver.expires}, and" if waiver in expired else f"of {waiver.owner} until {waiver.expires}"
-    message = f"the waiver of `{waiver.invariant}` {when} waives nothing here"
-    return Remark("RV004", Level.NOTE, message, waiver.place, "leave it out, unless other policies need it")
+def _checked(invariant: Invariant, result: Result, found: Answer, more: Iterable[Remark] = ()) -> Check:
+    return Check(Subject.INVARIANTS, invariant.name, result, found.told, (*found.remarks, *more))
 
 
 def _breaches(rule: Rule, subject: _Subject) -> list[Breach]:
@@ -151,13 +145,13 @@ def _breaches(rule: Rule, subject: _Subject) -> list[Breach]:
     policy = subject.policy
     match rule:
         case NeverBypass():
-            return [Breach(subject.spaces()[1] & entries_space(rule.packets), policy.bypass)]
+            return [Breach(subject.spaces().untracked & entries_space(rule.packets), policy.bypass)]
         case OnlyBypassWithin():
-            return [Breach(subject.spaces()[1] - entries_space(rule.packets), policy.bypass)]
+            return [Breach(subject.spaces().untracked - entries_space(rule.packets), policy.bypass)]
         case AlwaysBypass():
-            bypassed, untracked = subject.spaces()
-            wanted = entries_space(rule.packets)
-            return [Breach(wanted - bypassed), Breach((wanted & bypassed) - untracked, policy.track)]
+            wanted, spaces = entries_space(rule.packets), subject.spaces()
+            kept = (wanted & spaces.bypassed) - spaces.untracked
+            return [Breach(wanted - spaces.bypassed), Breach(kept, policy.track)]
         case AtMostEntries():
             return list(_each(policy.bypass, rule.meeting))
         case NoAcknowledged():
@@ -167,36 +161,27 @@ def _breaches(rule: Rule, subject: _Subject) -> list[Breach]:
 
 def _each(entries: Iterable[Entry], meeting: Packets | None) -> Iterator[Breach]:
     """The entries that hold any of these packets, or any at all, and what of these each holds."""
-    within = PacketSpace.all() if meeting is None else entries_space(meeting)
+    if meeting is None:
+        yield from (Breach(entries_space([entry]), (entry,)) for entry in entries)
+        return
+    within, near = entries_space(meeting), Neighbourhood(meeting)
     for entry in entries:
-        if space := entries_space([entry]) & within:
+        if near.may_hold_some_of(entry) and (space := entries_space([entry]) & within):
             yield Breach(space, (entry,))
 
 
-def _found(invariant: Invariant, breaches: Sequence[Breach], subject: _Subject) -> _Finding:
+def _found(invariant: Invariant, breaches: Sequence[Breach], subject: _Subject) -> Answer:
     """What is to be said of breaches, those that are waived left out."""
     rule = invariant.rule
     there = [breach for breach in breaches if breach.space]
     if isinstance(rule, AtMostEntries):
-        return _too_many(invariant, rule.limit, [breach.entries[0].name for breach in there])
+        return too_many(invariant, rule.limit, [breach.entries[0].name for breach in there])
     pairs, is_complete = _blamed(there)
-    remarks = tuple(_remark(invariant, entry, space, subject) for entry, space in pairs[:MOST_TOLD])
+    remarks = tuple(broken_by(invariant, *pair, subject.place_of(pair[0])) for pair in pairs[:MOST_TOLD])
     if not remarks:
-        return _Finding((), _held(rule))
+        return Answer((), held(rule))
     by = ", ".join(remark.entry or "what no entry bypasses" for remark in remarks)
-    return _Finding(remarks, f"broken by {by}{'' if is_complete and len(pairs) <= MOST_TOLD else ' and others'}")
-
-
-def _too_many(invariant: Invariant, limit: int, names: Sequence[str]) -> _Finding:
-    told = f"{len(names)} of at most {limit}"
-    if len(names) <= limit:
-        return _Finding((), told)
-    shown = ", ".join(f"`{name}`" for name in sorted(names)[:MOST_TOLD])
-    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
-    counts = "bypass entry counts" if len(names) == 1 else "bypass entries count"
-    message = f"{len(names)} {counts} for `{invariant.name}`, which allows {limit}: {shown}{more}"
-    remedy = _with_why("fewer entries, or a waiver of some", invariant)
-    return _Finding((Remark("RV003", Level.ERROR, message, invariant.place, remedy),), told)
+    return Answer(remarks, f"broken by {by}{'' if is_complete and len(pairs) <= MOST_TOLD else ' and others'}")
 
 
 _Blamed = tuple[Entry | None, PacketSpace]
@@ -234,58 +219,3 @@ def _holding(breach: Breach, most: int) -> tuple[list[_Blamed], bool]:
 
 def _any(boxes: tuple[Leg, ...], packet: Packet) -> bool:
     return any(packet in box for box in boxes)
-
-
-def _remark(invariant: Invariant, entry: Entry | None, space: PacketSpace, subject: _Subject) -> Remark:
-    """That an entry, or the want of one, breaks an invariant, and a packet that shows it."""
-    place = subject.places.get(entry.name) if entry else None
-    message = f"{_deed(invariant, entry)}: {_words(space)}"
-    remedy = _with_why(_REMEDIES[type(invariant.rule)], invariant)
-    name = entry.name if entry else ""
-    return Remark("RV003", Level.ERROR, message, place or invariant.place, remedy, space.witness(), name)
-
-
-def _deed(invariant: Invariant, entry: Entry | None) -> str:
-    who, name = f"`{entry.name}`" if entry else "no entry", f"`{invariant.name}`"
-    match invariant.rule:
-        case NeverBypass():
-            return f"{who} bypasses what {name} never lets bypass"
-        case OnlyBypassWithin():
-            return f"{who} bypasses more than {name} allows"
-        case AlwaysBypass() if entry is None:
-            return f"no entry bypasses what {name} wants bypassed"
-        case AlwaysBypass():
-            return f"{who} keeps tracked what {name} wants bypassed"
-        case _:
-            return f"{who} is acknowledged, and {name} allows nothing of the kind"
-
-
-_REMEDIES: Final[dict[type[Rule], str]] = {
-    NeverBypass: "a narrower entry, a track entry, or a waiver",
-    OnlyBypassWithin: "a narrower entry, a track entry, or a waiver",
-    AlwaysBypass: "a bypass entry for them, narrower track entries, or a waiver",
-    NoAcknowledged: "an entry that needs no `acknowledge`, or a waiver",
-}
-
-
-def _with_why(remedy: str, invariant: Invariant) -> str:
-    """A remedy, where the invariant stands, and why its owner wants it."""
-    where = f" ({invariant.place})" if invariant.place.file else ""
-    why = f"; `{invariant.name}`{where} is there because: {invariant.description}"
-    return remedy + (why if invariant.description else f"; the invariant is at {invariant.place}" if where else "")
-
-
-def _words(space: PacketSpace) -> str:
-    return "; ".join(str(space.describe(_BOXES)).split("\n"))
-
-
-def _held(rule: Rule) -> str:
-    match rule:
-        case NeverBypass():
-            return f"none is bypassed of: {_words(entries_space(rule.packets))}"
-        case OnlyBypassWithin():
-            return f"nothing is bypassed but: {_words(entries_space(rule.packets))}"
-        case AlwaysBypass():
-            return f"all are bypassed of: {_words(entries_space(rule.packets))}"
-        case _:
-            return "no entry is acknowledged"

@@ -17,6 +17,7 @@ from ctpolicy.language.policy import Entry
 from ctpolicy.language.rules import Waiver
 from ctpolicy.meaning_space import entries_space
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.review.neighbours import Neighbourhood
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,19 @@ class Breach:
         if not apart:
             return _there([Breach(space, self.entries)])
         others = tuple(entry for entry in self.entries if entry.name not in named)
-        left = [Breach(space & entries_space(others), others)]
+        left = [Breach(_not_only_of(apart, space, others), others)]
         for entry in apart:
             own = _union(waiver for waiver in waivers if waiver.entries and entry.name in waiver.entries)
             left.append(Breach(space & entries_space([entry]) - own, (entry,)))
         return _there(left)
+
+
+def _not_only_of(apart: Sequence[Entry], space: PacketSpace, others: Iterable[Entry]) -> PacketSpace:
+    """The packets of a space that others hold too. Each is in one entry or another, so only few of them are asked."""
+    own = entries_space(apart)
+    near = Neighbourhood(apart)
+    shared = entries_space(entry for entry in others if near.may_hold_some_of(entry))
+    return (space - own) | (space & own & shared)
 
 
 def _there(breaches: Iterable[Breach]) -> list[Breach]:
