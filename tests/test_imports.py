@@ -78,6 +78,8 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
+    "review.git": SYSTEM | FILES,  # asks git what a repository holds
+    "review.revisions": {"os", "pathlib"},  # tells files from revisions, and reads what a review compares with
     "metrics.gathering": {"threading", "time"},  # asks with a time bound
     "metrics.server": {"http", "signal", "socket", "threading"},
     "metrics.textfile": SYSTEM | FILES,  # writes one
@@ -92,7 +94,7 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
-    "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
+    "testing": SYSTEM | FILES | {"importlib"},  # is shipped for tests, and imported by nothing; names are lazy
 }
 
 # Third-party packages, by the part that has a reason for them.
@@ -100,6 +102,7 @@ BELONGS_TO: Final = {
     "click": "cli",
     "hypothesis": "review",  # and testing's, which may use whatever users' tests do
     "jsonschema": "language",
+    "pytest": "testing",
     "prometheus_client": "metrics",
     "rich": "cli",
     "yaml": "language",

@@ -32,7 +32,7 @@ FILES: Final = sorted((File(__file__).parent.parent / "scenarios" / "foreign-ipt
 WITH_DOUBT: Final = {"antrea", "calico", "proxmox", "synproxy"}
 """They ask for a mark, for a source's type, for a user, for TCP's flags."""
 
-PACKETS: Final = 8_000
+PACKETS: Final = 5_000
 
 of_every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 

@@ -37,7 +37,7 @@ bypass:
   - {name: metrics, host-service: tcp/9100, peers: nodes}
   - {name: busy, ports: udp/20000-20999}
 """)
-PACKETS: Final = 4_000
+PACKETS: Final = 2_500
 
 
 # Rules of somebody else's, and whether they drop; those that begin with -I come before our jump.

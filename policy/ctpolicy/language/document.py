@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ctpolicy.language.coverage import check_coverage
-from ctpolicy.language.diagnostics import Place, Related, nearest
+from ctpolicy.language.diagnostics import Place, Related
 from ctpolicy.language.entries import kind_of, read_entry
 from ctpolicy.language.expectations import PlacedExpectation, Roles, read_expectation
 from ctpolicy.language.groups import define_groups
+from ctpolicy.language.head import POLICY, check_head
 from ctpolicy.language.mistakes import Mistakes
-from ctpolicy.language.names import name_mistake
 from ctpolicy.language.nodes import Mapping, Scalar
 from ctpolicy.language.nodes import Sequence as ListNode
 from ctpolicy.language.policy import Entry, Policy, ProtocolPorts
 from ctpolicy.language.ports import merged
 from ctpolicy.language.protection import DEFAULT, uncovered
 from ctpolicy.language.values import Values
-
-API_VERSION = "ctpolicy/v1"
 
 SECTIONS = ("bypass", "track")
 
@@ -51,7 +49,7 @@ def understand(trees: Sequence[Mapping], mistakes: Mistakes, *, complete: bool, 
         sound: whether no other stage has found a mistake, so that there can be a policy.
     """
     for tree in trees:
-        _check_head(tree, mistakes)
+        check_head(tree, POLICY, mistakes)
     values = Values(define_groups(trees, mistakes, complete), mistakes)
     _check_names(trees, mistakes)
     names = {section: _names(trees, section) for section in SECTIONS}
@@ -75,17 +73,6 @@ def understand(trees: Sequence[Mapping], mistakes: Mistakes, *, complete: bool, 
         description="\n".join(_texts(trees, "description")),
     )
     return Understood(policy, tuple(expectations), places)
-
-
-def _check_head(tree: Mapping, mistakes: Mistakes) -> None:
-    version = tree.get("apiVersion")
-    if isinstance(version, Scalar) and version.value not in {API_VERSION, None}:
-        expected = f"{API_VERSION}, the version that this ctpolicy reads"
-        suggestion = nearest(str(version.value), [API_VERSION])
-        mistakes.tell(version, f"`{str(version.value)[:40]}` is not a version of the language", expected, suggestion)
-    name = tree.get("name")
-    if isinstance(name, Scalar) and isinstance(name.value, str) and (mistake := name_mistake(name.value)):
-        mistakes.tell(name, mistake.message, mistake.expected, mistake.suggestion)
 
 
 def _check_names(trees: Sequence[Mapping], mistakes: Mistakes) -> None:

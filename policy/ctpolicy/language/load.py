@@ -46,7 +46,7 @@ def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
         PolicyError: with every mistake of every file.
     """
     mistakes = Mistakes()
-    return _load(_sources(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
+    return _load(sources_of(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Texts:
 def load_and_keep(paths: Sequence[Path], writers: Writers | None = None) -> tuple[Policy, Texts]:
     """The union of the policies in files, and what was read of them; arguments and errors as of load_files."""
     mistakes, lists = Mistakes(), KeptLists(writers)
-    sources = _sources(paths, lists, mistakes, writers)
+    sources = sources_of(paths, lists, mistakes, writers)
     policy = _load(sources, mistakes)
     kept = tuple((source.name, source.text) for source in sources)
     return policy, Texts(kept, tuple(sorted(lists.texts.items())))
@@ -81,8 +81,10 @@ def load_kept(texts: Texts) -> Policy:
     return load_sources([Source(name, text, Path(name).parent, lists) for name, text in texts.policies])
 
 
-def _sources(paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None) -> list[Source]:
-    """Those that can be read."""
+def sources_of(
+    paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None = None
+) -> list[Source]:
+    """The files that can be read; of the others it is told why not."""
     sources = []
     for path in paths:
         try:
@@ -140,7 +142,7 @@ def read_files_for_review(paths: Sequence[Path], lists: ListReader = read_list) 
         lists: reads the address lists that they name.
     """
     mistakes = Mistakes()
-    return _read(_sources(paths, lists, mistakes, None), mistakes)
+    return _read(sources_of(paths, lists, mistakes, None), mistakes)
 
 
 def _load(sources: Sequence[Source], reading: Mistakes) -> Policy:

@@ -17,19 +17,25 @@ riskiest first; whether it is all, is asked of the packets themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from operator import or_
 from typing import Final
 
 from ctpolicy.language.diagnostics import Place
-from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.policy import ANY_ADDRESS, Entry, Policy
 from ctpolicy.meaning import legs
 from ctpolicy.meaning_space import entries_space, leg_box
 from ctpolicy.packetspace.box_text import box_text
+from ctpolicy.packetspace.description import Description
 from ctpolicy.packetspace.diagram import TooLargeError
+from ctpolicy.packetspace.fields import LOOPBACK
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
+from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.packetspace.universe import FAMILIES, Box, Field
 from ctpolicy.review.review import Change, Direction, Move, Risk
 from ctpolicy.review.risk import Risks
 from ctpolicy.review.size_words import size_words
@@ -37,6 +43,12 @@ from ctpolicy.review.turns import differing, turns_between
 
 MOST_BOXES: Final = 8
 """Moves of one entry in one direction."""
+
+MOST_INTERVALS: Final = 1_000
+"""Of a diagram that is described in full: a second at the worst."""
+
+MOST_LARGE: Final = 5
+"""Entries whose packets are too many to describe in full, and of which those on `lo` are told all the same."""
 
 MOST_MOVES: Final = 200
 """Moves of one review: more than anybody reads."""
@@ -81,15 +93,12 @@ class _Side:
 
     policy: Policy
     bypassed: PacketSpace
-    tracked: PacketSpace
+    untracked: PacketSpace
 
     @classmethod
     def of(cls, policy: Policy) -> _Side:
-        return cls(policy, entries_space(policy.bypass), entries_space(policy.track))
-
-    @property
-    def untracked(self) -> PacketSpace:
-        return self.bypassed - self.tracked
+        bypassed = entries_space(policy.bypass)
+        return cls(policy, bypassed, bypassed - entries_space(policy.track))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +119,10 @@ class _Cause:
     why: str
     among: PacketSpace
 
-    def packets(self) -> PacketSpace:
-        """Those of them that the entry covers."""
-        parts = (self.among.within(leg_box(leg)) for leg in legs(self.entry))
-        return reduce(or_, parts, PacketSpace.none())
+    def parts(self, fields: Box) -> list[PacketSpace]:
+        """Those of them that the entry covers and that are in these fields, by leg."""
+        some = self.among.within(fields)
+        return [some.within(leg_box(leg)) for leg in legs(self.entry)]
 
     def likely_risk(self, risks: Risks) -> Risk:
         """At least the risk of what is told of it: that of all that the entry covers."""
@@ -123,30 +132,24 @@ class _Cause:
 def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
     """The moves, and whether they are all."""
     was, now = _Side.of(base), _Side.of(head)
-    changes = {
-        Direction.UNTRACKED: now.untracked - was.untracked,
-        Direction.TRACKED: was.untracked - now.untracked,
-    }
-    causes = [
-        *_causes(Direction.UNTRACKED, changes[Direction.UNTRACKED], was, now),
-        *_causes(Direction.TRACKED, changes[Direction.TRACKED], now, was),
-    ]
+    causes = [*_causes(Direction.UNTRACKED, was, now), *_causes(Direction.TRACKED, now, was)]
     known = {entry.name for entry in head.entries()}
     here = {name: place for name, place in places.items() if name in known}
     found: list[Move] = []
+    untold = 0
     for cause in _riskiest_first(causes, risks):
-        found += _moves_of(cause, risks, here)
         if len(found) >= MOST_MOVES:
+            untold += 1
             break
-    is_complete = all(
-        PacketSpace.of_boxes(move.box for move in found if move.direction is direction) == packets
-        for direction, packets in changes.items()
-    )
-    return tuple(sorted(found, key=_order)), is_complete
+        told = _told(cause, on_loopback=untold < MOST_LARGE)
+        found += _moves_of(cause, told.boxes, risks, here)
+        untold += not told.is_complete
+    return tuple(sorted(found, key=_order)), not untold
 
 
-def _causes(direction: Direction, changed: PacketSpace, was: _Side, now: _Side) -> Iterator[_Cause]:
-    """Why packets that `now` leaves untracked may be so: its bypass entries that are new, track entries that are gone."""
+def _causes(direction: Direction, was: _Side, now: _Side) -> Iterator[_Cause]:
+    """Why packets may be untracked now: bypass entries that are new, or else track entries that are gone."""
+    changed = now.untracked - was.untracked
     uncovered, spared = changed - was.bypassed, changed & was.bypassed
     for role, among, having, without in (
         ("bypass", uncovered, now.policy.bypass, was.policy.bypass),
@@ -178,8 +181,8 @@ def _riskiest_first(causes: Sequence[_Cause], risks: Risks) -> list[_Cause]:
     return sorted(causes, key=lambda cause: cause.likely_risk(risks))
 
 
-def _moves_of(cause: _Cause, risks: Risks, places: Mapping[str, Place]) -> Iterator[Move]:
-    for box in cause.packets().describe(MOST_BOXES).boxes:
+def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping[str, Place]) -> Iterator[Move]:
+    for box in boxes:
         risk = risks.of_box(box)
         witness = risks.witness(box, risk) or risks.witness(box, Risk.ORDINARY)
         if witness is not None:
@@ -194,8 +197,63 @@ def _moves_of(cause: _Cause, risks: Risks, places: Mapping[str, Place]) -> Itera
                 witness,
                 risk,
                 places.get(cause.entry.name),
+                next((leg_box(leg) for leg in legs(cause.entry) if witness in leg), None),
             )
 
 
+def _told(cause: _Cause, on_loopback: bool) -> Description:
+    """What is told of the packets of one cause; of those on `lo` only if that is wanted.
+
+    On `lo` requests and answers are both packets of path out, and so entries cross there: of what one more of them
+    changes, packets from its port to another's are left out, if the other one covers them. What is not on `lo` is then
+    told by itself, and first, because it is simple. Where thousands of entries have addresses of their own, the packets
+    on `lo` have thousands of holes; to describe those takes minutes, and nobody would read it, so a box a leg is told.
+    """
+    away = cause.parts(_OFF_LOOPBACK)
+    here = cause.parts(_ON_LOOPBACK) if on_loopback else []
+    if not on_loopback or _are_large(away + here):
+        return Description((*_boxes_of_some(away), *_branches(here)), is_complete=False)
+    together = _union(away + here).describe(MOST_BOXES)
+    if together.is_complete and not any(_is_off_loopback(box) for box in together.boxes):
+        return together
+    told = [_union(parts).describe(MOST_BOXES) for parts in (away, here)]
+    return Description(told[0].boxes + told[1].boxes, all(description.is_complete for description in told))
+
+
+def _boxes_of_some(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """Boxes of what may be too large to describe."""
+    return _branches(parts) if _are_large(parts) else _union(parts).describe(MOST_BOXES).boxes
+
+
+def _branches(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """A box of each part."""
+    found = (_without_full(branch) for part in parts if (branch := part.branch()))
+    return islice(found, MOST_BOXES)
+
+
+def _is_off_loopback(box: Box) -> bool:
+    return box.get(Field.INTERFACE) == _OFF_LOOPBACK[Field.INTERFACE]
+
+
+def _are_large(parts: Sequence[PacketSpace]) -> bool:
+    return any(part.is_larger_than(MOST_INTERVALS) for part in parts)
+
+
+def _union(parts: Sequence[PacketSpace]) -> PacketSpace:
+    return reduce(or_, parts, PacketSpace.none())
+
+
+def _without_full(branch: Box) -> Box:
+    """A branch without the addresses that are all of its family: in words they are `any`."""
+    every = ANY_ADDRESS.of(FAMILIES[branch[Field.FAMILY].intervals[0][0]]) if Field.FAMILY in branch else None
+    ends = (Field.SOURCE, Field.DESTINATION)
+    return {field: values for field, values in branch.items() if field not in ends or values != every}
+
+
+_ON_LOOPBACK: Final = {Field.INTERFACE: IntervalSet.single(interface_value(LOOPBACK))}
+_OFF_LOOPBACK: Final = {Field.INTERFACE: _ON_LOOPBACK[Field.INTERFACE].complement(INTERFACE_BITS)}
+
+
 def _order(move: Move) -> tuple[object, ...]:
-    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, move.packets)
+    is_on_loopback = move.box.get(Field.INTERFACE) == _ON_LOOPBACK[Field.INTERFACE]
+    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, is_on_loopback, move.packets)

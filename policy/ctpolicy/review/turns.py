@@ -87,10 +87,11 @@ def _corners(leg: Leg) -> Iterator[Packet]:
     has_ports = protocol in PROTOCOLS_WITH_PORTS
     interface = leg.interfaces.patterns[0].rstrip("*") if leg.interfaces.patterns else ""
     for at in (0, -1):
-        ports = [_end(ports, at) if has_ports else None for ports in (leg.source_ports, leg.destination_ports)]
-        ends = [address(_end(addresses, at)) for addresses in (leg.source, leg.destination)]
+        source, destination = address(_end(leg.source, at)), address(_end(leg.destination, at))
+        source_port = _end(leg.source_ports, at) if has_ports else None
+        destination_port = _end(leg.destination_ports, at) if has_ports else None
         try:
-            packet = Packet(leg.path, protocol, *ends, *ports, interface)
+            packet = Packet(leg.path, protocol, source, destination, source_port, destination_port, interface)
         except ValueError:
             continue  # no host can meet it
         if packet in leg:

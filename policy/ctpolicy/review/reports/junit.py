@@ -22,7 +22,7 @@ _SUBJECTS: Final = tuple(Subject)
 
 def junit_report(review: Review) -> str:
     """A review as one XML document."""
-    root = Element("testsuites", name="ctpolicy review", **_counts(review.checks))
+    root = Element("testsuites", {"name": "ctpolicy review", **_counts(review.checks)})
     by_subject = sorted(review.checks, key=lambda check: _SUBJECTS.index(check.subject))
     for subject, group in groupby(by_subject, key=lambda check: check.subject):
         _suite(root, subject.value, list(group), review)
@@ -38,7 +38,7 @@ def _counts(checks: Sequence[Check]) -> dict[str, str]:
 
 def _suite(root: Element, name: str, checks: Sequence[Check], review: Review) -> None:
     skipped = sum(check.result in {Result.WAIVED, Result.NOT_ASKED} for check in checks)
-    suite = SubElement(root, "testsuite", name=name, skipped=str(skipped), **_counts(checks))
+    suite = SubElement(root, "testsuite", {"name": name, **_counts(checks), "skipped": str(skipped)})
     _properties(suite, review)
     for check in checks:
         _case(suite, check)

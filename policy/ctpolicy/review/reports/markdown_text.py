@@ -26,7 +26,8 @@ _PLAIN: Final = pattern(
 )
 _WORD: Final = pattern(r"""([("']*)(.*?)([.,;:!?)"']*)""")
 _BACKTICKS: Final = pattern(r"`+")
-_QUOTED: Final = pattern(r"`([^`]+)`")
+# What is quoted by backticks, with punctuation around it, between spaces: two spans side by side would be none.
+_QUOTED: Final = pattern(r"""(?<!\S)([("']*)`([^`]+)`((?:'s)?[.,;:!?)"']*)(?!\S)""")
 
 
 def code(text: str) -> str:
@@ -44,8 +45,11 @@ def prose(text: str) -> str:
     It must not begin a line: a number with a full stop would begin a list.
     """
     shown = _shown(text)
-    parts = _QUOTED.split(shown)  # every second one was between backticks
-    return "".join(code(part) if index % 2 else _sentence(part) for index, part in enumerate(parts)) or _NONE
+    said, end = "", 0
+    for quoted in _QUOTED.finditer(shown):
+        said += _sentence(shown[end : quoted.start()]) + quoted[1] + code(quoted[2]) + quoted[3]
+        end = quoted.end()
+    return said + _sentence(shown[end:]) or _NONE
 
 
 def row(*cells: str) -> str:
