@@ -67,6 +67,12 @@ def boundary_packets(
     return packets
 
 
+def boundary_source(policy: Policy) -> Callable[[Random], Packet]:
+    """What makes one packet near the boundaries of a policy from random choices; for many, its legs are found once."""
+    entries = _Source.of(policy, Random()).entries  # noqa: S311
+    return lambda random: _Source(entries, random).packet()
+
+
 @dataclass(slots=True)
 class _Fields:
     """A packet in the making; protocols without ports lose theirs in the end."""

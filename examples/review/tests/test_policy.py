@@ -4,13 +4,17 @@ The invariants beside this file are proven of every packet; these tests say what
 together, and what the rules on a host make of them.
 """
 
+from dataclasses import replace
+from ipaddress import IPv4Address
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ctpolicy.packetspace.fields import Path
 from ctpolicy.testing import entry_named, packets, packets_inside, packets_near, packets_outside, reverse_of
 
 NODES = "192.168.7.0/24"
-SERVICES = "172.30.0.0/16"
+SERVICE = IPv4Address("172.30.0.10")
 VXLAN = 4789
 
 
@@ -20,8 +24,16 @@ def test_ssh_is_never_bypassed(ctpolicy_space, packet):
     assert reverse_of(packet) not in ctpolicy_space
 
 
-@given(packets(destination=SERVICES))
-def test_service_network_is_tracked(ctpolicy_space, packet):
+@given(st.data())
+def test_what_is_bypassed_would_not_be_if_it_were_ssh(ctpolicy_policy, ctpolicy_space, data):
+    packet = data.draw(packets_inside(ctpolicy_policy, protocol="tcp"))
+    assert replace(packet, destination_port=22) not in ctpolicy_space
+    assert replace(packet, source_port=22) not in ctpolicy_space
+
+
+@given(st.data())
+def test_what_is_bypassed_would_not_be_if_it_went_to_a_service(ctpolicy_policy, ctpolicy_space, data):
+    packet = replace(data.draw(packets_inside(ctpolicy_policy, family="ipv4")), destination=SERVICE)
     assert packet not in ctpolicy_space
     assert reverse_of(packet) not in ctpolicy_space
 
@@ -31,9 +43,9 @@ def test_every_node_reaches_every_node_by_vxlan_untracked(ctpolicy_space, packet
     assert packet in ctpolicy_space
 
 
-@given(packets(path="forward"))
-def test_what_is_only_passed_on_is_tracked(ctpolicy_space, packet):
-    assert packet not in ctpolicy_space
+@given(st.data())
+def test_what_is_only_passed_on_is_tracked(ctpolicy_policy, data):
+    assert data.draw(packets_inside(ctpolicy_policy)).path is not Path.FORWARD
 
 
 @given(st.data())

@@ -99,6 +99,8 @@ def test_what_is_waived_or_not_asked_is_no_secret() -> None:
     assert "`2027-01-31`: the old cluster goes away" in told
     assert "### Broken" not in told
     assert "Not asked: kernel (no scratch namespace can be had)." in markdown_report(not_asked())
+    together = "Not asked: lints, expectations, invariants, proofs, properties, kernel (the policies cannot be read)."
+    assert together in markdown_report(mistaken())
 
 
 def test_a_note_of_what_held_is_shown_and_what_held_without_one_is_collapsed() -> None:

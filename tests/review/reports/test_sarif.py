@@ -108,6 +108,22 @@ def test_only_what_is_waived_is_suppressed_and_says_why() -> None:
     assert not [result for result in results(mistaken()) if "suppressions" in result]
 
 
+def test_what_is_waived_is_a_note_because_a_forge_may_not_read_suppressions() -> None:
+    waiver = Remark("RV004", Level.WARNING, "the waiver waives nothing", Place("inv.yaml", 2, 1))
+    said, of_waiver = sorted(
+        results(one(at(None), waiver, result=Result.WAIVED)), key=lambda result: str(result["ruleId"])
+    )
+    assert (said["level"], "suppressions" in said) == ("note", True)
+    assert (of_waiver["level"], "suppressions" in of_waiver) == ("warning", False)
+
+
+def test_a_waived_check_of_which_nothing_else_is_said_is_a_suppressed_result() -> None:
+    waiver = Remark("RV004", Level.NOTE, "another waiver waives nothing", Place("inv.yaml", 2, 1))
+    for review in (one(result=Result.WAIVED), one(waiver, result=Result.WAIVED)):
+        (suppressed,) = [result for result in results(review) if "suppressions" in result]
+        assert (suppressed["ruleId"], suppressed["message"]["text"]) == ("RV003", "asked: told")
+
+
 def test_moves_are_notes_at_their_entries() -> None:
     told = results(changed())
     assert [result["ruleId"] for result in told] == ["RV008", "RV008", "RV009", "RV008", "RV009"]

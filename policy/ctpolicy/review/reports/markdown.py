@@ -7,14 +7,16 @@ leaves others may take; where something is cut, a sentence says how much, and wh
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Final
+from typing import Final, TypeVar
 
 from ctpolicy.review.reports.markdown_text import code, prose, row
 from ctpolicy.review.review import Change, Check, EntrySummary, EntryTurn, Move, Remark, Result, Review
+
+T = TypeVar("T")
 
 LONGEST_COMMENT: Final = 65_536
 """Characters of a comment that GitHub takes (it counts those outside of the basic plane once; we count them twice)."""
@@ -23,7 +25,10 @@ MARK: Final = "<!-- ctpolicy review -->"
 """The first line, which nobody sees: by it a program finds the comment that it wrote before."""
 
 MOST_FILES: Final = 10
-MOST_UNASKED: Final = 10
+MOST_REASONS: Final = 10
+MOST_ROWS: Final = 1_000
+"""Rows of one kind that are written at all: no comment has room for more."""
+
 MOST_BOXES: Final = 3
 """Boxes of one entry and path that are shown."""
 
@@ -48,12 +53,14 @@ class _Section:
         head: lines before the rows.
         rows: what may be cut, from the last.
         tail: lines after them.
+        unwritten: how many rows more there would be, if they could fit.
     """
 
     share: int
     head: str
     rows: Sequence[_Row] = ()
     tail: str = ""
+    unwritten: int = 0
 
 
 def markdown_report(review: Review, longest: int = LONGEST_COMMENT) -> str:
@@ -75,7 +82,7 @@ def _rooms(sections: Sequence[_Section], room: int) -> list[int]:
 
 def _written(section: _Section, room: int) -> str:
     kept = list(_kept(section.rows, room))
-    left = sum(row.tells for row in section.rows[len(kept) :])
+    left = sum(row.tells for row in section.rows[len(kept) :]) + section.unwritten
     while kept and left and not kept[-1].tells:
         kept.pop()  # a heading of nothing
     more = f"\n… and {left:,} more, which `ctpolicy review --format json` tells." if left else ""
@@ -103,13 +110,18 @@ def _verdict(review: Review) -> str:
     what = f"Policy {code(review.policy)} of {files}" if review.policy else f"Policies {files}"
     base = f", compared with {prose(review.change.base)}" if review.change else ""
     lines = [heading, "", f"{what}{base}. Checks: {', '.join(told) or 'none'}."]
-    not_asked = dict.fromkeys(_unasked(check) for check in review.checks if check.result is Result.NOT_ASKED)
-    lines += [f"\nNot asked: {', '.join(islice(not_asked, MOST_UNASKED))}."] if not_asked else []
-    return "\n".join(lines)
+    unasked = islice(_unasked(review), MOST_REASONS)
+    return "\n\n".join(["\n".join(lines), *unasked])
 
 
-def _unasked(check: Check) -> str:
-    return check.subject.value.lower() + (f" ({prose(check.told)})" if check.told else "")
+def _unasked(review: Review) -> Iterator[str]:
+    """What was not asked, by the reason."""
+    subjects: dict[str, list[str]] = defaultdict(list)
+    for check in review.checks:
+        if check.result is Result.NOT_ASKED:
+            subjects[prose(check.told)].append(check.subject.value.lower())
+    for told, about in subjects.items():
+        yield f"Not asked: {', '.join(dict.fromkeys(about))} ({told})."
 
 
 def _sections(review: Review) -> Iterator[_Section]:
@@ -119,19 +131,18 @@ def _sections(review: Review) -> Iterator[_Section]:
     yield from _remarks(8, "### Waived", review, Result.WAIVED)
     yield from _remarks(5, "### To be known", review, Result.HELD)
     if review.change is not None and review.change.entries:
-        rows = [_Row(_turn(turn)) for turn in review.change.entries]
-        yield _collapsed(5, f"Entries whose text differs: {len(rows)}", "", rows)
+        yield _collapsed(5, "Entries whose text differs", "", review.change.entries, _turn)
     if review.checks:
-        rows = [_Row(_check(check)) for check in review.checks]
-        yield _collapsed(6, f"What was asked: {len(rows)}", _table("About", "Question", "Result", "Told"), rows)
+        yield _collapsed(6, "What was asked", _table("About", "Question", "Result", "Told"), review.checks, _check)
     if review.entries:
-        rows = [_Row(_entry(entry)) for entry in review.entries]
-        yield _collapsed(6, f"Entries: {len(rows)}", _table("Entry", "Kind", "Catches", "Described", "Where"), rows)
+        heads = _table("Entry", "Kind", "Catches", "Described", "Where")
+        yield _collapsed(6, "Entries", heads, review.entries, _entry)
 
 
-def _collapsed(share: int, summary: str, head: str, rows: Sequence[_Row]) -> _Section:
-    lines = ["<details>", f"<summary>{summary}</summary>", ""]
-    return _Section(share, "\n".join(lines + ([head] if head else [])), rows, "\n</details>")
+def _collapsed(share: int, title: str, head: str, told: Sequence[T], write: Callable[[T], str]) -> _Section:
+    lines = ["<details>", f"<summary>{title}: {len(told):,}</summary>", ""]
+    rows = [_Row(write(one)) for one in told[:MOST_ROWS]]
+    return _Section(share, "\n".join(lines + ([head] if head else [])), rows, "\n</details>", len(told) - len(rows))
 
 
 def _table(*names: str) -> str:
@@ -149,7 +160,8 @@ def _change(change: Change) -> _Section:
     counts = Counter(move.direction.words for move in change.moves)
     told = ", ".join(f"{count:,} {words}" for words, count in counts.items())
     part = "" if change.is_complete else ". There is more that changes than is told here"
-    return _Section(35, f"{heading}Boxes of packets: {told}{part}.", list(_moves(change.moves)))
+    rows = list(_moves(change.moves[:MOST_ROWS]))
+    return _Section(35, f"{heading}Boxes of packets: {told}{part}.", rows, "", max(0, len(change.moves) - MOST_ROWS))
 
 
 def _moves(moves: Iterable[Move]) -> Iterator[_Row]:
@@ -168,12 +180,14 @@ def _move(move: Move) -> str:
 def _remarks(share: int, heading: str, review: Review, result: Result) -> Iterator[_Section]:
     """Checks of which this came, with what is said of them; of those that held, only where something is said."""
     rows: list[_Row] = []
+    unwritten = 0
     for check in review.checks:
         if check.result is result and (check.remarks or result is not Result.HELD):
             rows.append(_Row(_headed(check), 0 if check.remarks else 1))
-            rows += [_Row(_remark(remark)) for remark in check.remarks]
+            rows += [_Row(_remark(remark)) for remark in check.remarks[:MOST_ROWS]]
+            unwritten += len(check.remarks[MOST_ROWS:])
     if rows:
-        yield _Section(share, f"{heading}\n", rows)
+        yield _Section(share, f"{heading}\n", rows, "", unwritten)
 
 
 def _headed(check: Check) -> str:
@@ -202,8 +216,9 @@ def _check(check: Check) -> str:
 
 def _entry(entry: EntrySummary) -> str:
     caught = "<br>".join(f"{prose(one.path)}: {_boxes(one.packets)}" for one in entry.covers) or prose("")
-    acknowledged = "" if entry.acknowledge is None else f"<br>acknowledged: {prose(entry.acknowledge)}"
-    described, at = f"{prose(entry.description)}{acknowledged}", code(str(entry.place or ""))
+    said = [prose(entry.description)] if entry.description else []
+    said += [] if entry.acknowledge is None else [f"acknowledged: {prose(entry.acknowledge)}"]
+    described, at = "<br>".join(said) or prose(""), code(str(entry.place or ""))
     return row(f"{prose(entry.role)} {code(entry.name)}", prose(entry.kind), caught, described, at)
 
 

@@ -3,7 +3,8 @@
 What a forge asks beyond the standard: at least one location in each result (GitHub refuses a file for one that has
 none), a help text for each rule, at most 25,000 results, and fingerprints that stay when lines move. GitHub goes by
 `primaryLocationLineHash` and reckons one from the line's text if there is none: ours is of what is said, so that it
-also stays the same finding when the line is written anew.
+also stays the same finding when the line is written anew. It does not read suppressions, so what is waived is a note
+besides, of which no check of a forge fails.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sch
 _ROOT: Final = "%SRCROOT%"
 _RULE_INDEX: Final = {rule.code: index for index, rule in enumerate(RULES)}
 _ORDER: Final = {Level.ERROR: 0, Level.WARNING: 1, Level.NOTE: 2}
+_OF_WAIVERS: Final = "RV004"
+"""The rule about waivers themselves, which no waiver is for."""
 _MOVED: Final = {Direction.UNTRACKED: "RV008", Direction.TRACKED: "RV009"}
 
 _LINK: Final = pattern(r"\](?=\()")
@@ -84,9 +87,18 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _all(review: Review) -> Iterator[_Said]:
     for check in review.checks:
-        yield from (_remark(check, remark) for remark in check.remarks)
+        said = [_remark(check, remark) for remark in check.remarks]
+        yield from said
+        if check.result is Result.WAIVED and all(one.waiver is None for one in said):
+            yield _waived(check)
     if review.change is not None:
         yield from map(_move, review.change.moves)
+
+
+def _waived(check: Check) -> _Said:
+    """What is said of a check of which nothing but its waiver is told."""
+    text, properties = f"{check.name}: {check.told}", {"subject": check.subject.value, "check": check.name}
+    return _Said("RV003", Level.NOTE, text, None, (check.subject.name, check.name), properties, check.told)
 
 
 def _remark(check: Check, remark: Remark) -> _Said:
@@ -97,8 +109,9 @@ def _remark(check: Check, remark: Remark) -> _Said:
     properties |= {"entry": remark.entry} if remark.entry else {}
     properties |= {"witness": str(remark.witness)} if remark.witness else {}
     key = (check.subject.name, check.name, remark.entry, remark.message)
-    waiver = check.told if check.result is Result.WAIVED else None
-    return _Said(remark.code, remark.level, "\n".join(lines), remark.place, key, properties, waiver)
+    is_waived = check.result is Result.WAIVED and remark.code != _OF_WAIVERS
+    level, waiver = (Level.NOTE, check.told) if is_waived else (remark.level, None)
+    return _Said(remark.code, level, "\n".join(lines), remark.place, key, properties, waiver)
 
 
 def _move(move: Move) -> _Said:
