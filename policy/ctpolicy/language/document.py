@@ -58,7 +58,7 @@ def understand(trees: Sequence[Mapping], mistakes: Mistakes, *, complete: bool, 
     protect = _protect(trees, values)
     for node, entry in entries["bypass"]:
         _check_protected(node, entry, protect, mistakes)
-    roles = Roles(*(frozenset(names[section]) for section in SECTIONS)) if complete else None
+    roles = Roles(*(names[section].keys() for section in SECTIONS)) if complete else None
     expectations = list(_expectations(trees, roles, mistakes))
     if mistakes.count or not sound:
         return Understood(None, places=places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ctpolicy.language.diagnostics import Diagnostic, Place
@@ -21,10 +21,10 @@ _KEYS = {*_VERDICTS, "by"}
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The names of all entries, by what the entries do."""
+    """The names of all entries, by what the entries do; in the order of the files."""
 
-    bypass: frozenset[str]
-    track: frozenset[str]
+    bypass: Collection[str]
+    track: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _deciding(node: Node | None, untracked: bool, roles: Roles | None, mistakes:
         message = f"`{name[:40]}` is no {role} entry, and only these make a packet {verdict}"
         mistakes.tell(node, message, f"the name of a {role} entry")
     elif name not in wanted:
-        suggestion = mistakes.nearest(name, sorted(wanted))
+        suggestion = mistakes.nearest(name, wanted)
         mistakes.tell(node, f"there is no {role} entry `{name[:40]}`", f"the name of a {role} entry", suggestion)
     return name
 

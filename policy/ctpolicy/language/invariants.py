@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -82,7 +82,7 @@ def _understand(trees: Sequence[Mapping], mistakes: Mistakes, complete: bool) ->
         check_head(tree, INVARIANTS, mistakes)
     values = [(tree, Values(define_groups([tree], mistakes, complete=True), mistakes)) for tree in trees]
     names = _names(trees, mistakes)
-    known = frozenset(names) if complete else None
+    known = names.keys() if complete else None
     invariants = [_invariant(node, own) for tree, own in values for node in _items(tree, "invariants")]
     waivers = [_waiver(node, known, own) for tree, own in values for node in _items(tree, "waivers")]
     sensitive = [_packets(node, own) for tree, own in values if (node := tree.get("sensitive")) is not None]
@@ -200,13 +200,13 @@ _RULES: Final[dict[str, Callable[[Node, Values], Rule | None]]] = {
 """What an invariant can demand, by its key."""
 
 
-def _waiver(node: Mapping, known: frozenset[str] | None, values: Values) -> Waiver | None:
+def _waiver(node: Mapping, known: Collection[str] | None, values: Values) -> Waiver | None:
     """A waiver of one of the invariants that are known; None for `known` if some may be in a file that is not there."""
     mistakes = values.mistakes
     before = mistakes.count
     invariant, owner, reason = (_said(node, key, mistakes) for key in ("invariant", "owner", "reason"))
     if invariant and known is not None and str(invariant.value) not in known:
-        suggestion = mistakes.nearest(str(invariant.value), sorted(known))
+        suggestion = mistakes.nearest(str(invariant.value), known)
         message = f"there is no invariant `{str(invariant.value)[:40]}`"
         mistakes.tell(invariant, message, "the name of an invariant", suggestion)
     expires = mistakes.parsed(value, _day) if isinstance(value := node.get("expires"), Scalar) else None
