@@ -8,8 +8,9 @@ from ctpolicy.language.diagnostics import Place
 from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import decide
 from ctpolicy.meaning_space import bypass_space, entries_space
+from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import parse_packet
-from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.review.change import MOST_MOVES, change_between
 from ctpolicy.review.review import Change, Direction, Risk, Turn
 from policies import policy
@@ -65,6 +66,29 @@ def test_comparison_that_takes_too_much_is_given_up() -> None:
         policy("bypass: []"), services(100, 0), sensitive=None, places={}, base_name="base", most_work=100
     )
     assert found == Change("base", is_complete=False, is_too_large=True)
+
+
+def crossing(count: int) -> str:
+    """Services and clients with peers of their own, which have no small diagram together (packetspace/universe.py)."""
+    return "".join(
+        f"  - {{name: s{at}, host-service: tcp/{1024 + at}, peers: 10.0.{at // 256}.{at % 256}}}\n"
+        f"  - {{name: c{at}, host-client: tcp/{30000 + at}, peers: 10.0.{at // 256}.{at % 256}}}\n"
+        for at in range(count)
+    )
+
+
+def test_small_change_to_a_policy_that_is_too_large_for_a_space_is_told() -> None:
+    base = policy(f"bypass:\n{crossing(200)}")
+    head = policy(f"bypass:\n{crossing(200)}  - {{name: dns, ports: udp/53}}\n")
+    most = 100_000
+    with bounded(most), pytest.raises(TooLargeError):
+        bypass_space(base)
+    found = change_between(base, head, sensitive=None, places={}, base_name="base", most_work=most)
+    assert found.is_complete
+    assert [move.packets for move in found.moves] == [
+        "in,forward,out udp any -> any:53",
+        "in,forward,out udp any:53 -> any",
+    ]
 
 
 def test_limit_does_not_stay_behind() -> None:
