@@ -25,6 +25,20 @@ def box_text(box: Box) -> str:
     return " ".join(words)
 
 
+def values_text(field: Field, values: IntervalSet, family: Family) -> str:
+    """The values of one field in words, as they stand in a box; addresses are of this family."""
+    texts: dict[Field, Callable[[Interval], str]] = {
+        Field.PATH: lambda ends: _range(PATHS[ends[0]].value, PATHS[ends[1]].value),
+        Field.FAMILY: lambda ends: _range(FAMILIES[ends[0]].value, FAMILIES[ends[1]].value),
+        Field.PROTOCOL: _protocol_range,
+    }
+    if field is Field.INTERFACE:
+        return _interfaces(values)
+    if field in (Field.SOURCE, Field.DESTINATION):
+        return _list(values, lambda interval: _address(interval, family))
+    return _list(values, texts.get(field, _port_range))
+
+
 def _paths(box: Box) -> str:
     paths = [path.value for value, path in enumerate(PATHS) if value in box.get(Field.PATH, path_set(*PATHS))]
     return ",".join(paths)
@@ -44,7 +58,7 @@ def _of(box: Box) -> Family:
 def _protocols(box: Box) -> str:
     if Field.PROTOCOL not in box:
         return "any"
-    return _list(box[Field.PROTOCOL], lambda ends: _range(protocol_name(ends[0]), protocol_name(ends[1])))
+    return _list(box[Field.PROTOCOL], _protocol_range)
 
 
 def _end(box: Box, address: Field, port: Field) -> str:
@@ -56,7 +70,7 @@ def _end(box: Box, address: Field, port: Field) -> str:
         return addresses
     if not addresses.replace(".", "").isalnum():
         addresses = f"[{addresses}]"
-    return f"{addresses}:{_shorter(box[port], PORT_BITS, lambda ends: _range(str(ends[0]), str(ends[1])))}"
+    return f"{addresses}:{_shorter(box[port], PORT_BITS, _port_range)}"
 
 
 def _shorter(values: IntervalSet, bits: int, text: Callable[[Interval], str]) -> str:
@@ -99,6 +113,14 @@ def _interface(interval: Interval) -> str:
     if interval == (0, 0):
         return "unnamed"
     return interval_pattern(interval) or f"{interval[0]:#x}-{interval[1]:#x}"
+
+
+def _port_range(ends: Interval) -> str:
+    return _range(str(ends[0]), str(ends[1]))
+
+
+def _protocol_range(ends: Interval) -> str:
+    return _range(protocol_name(ends[0]), protocol_name(ends[1]))
 
 
 def _range(first: str, last: str) -> str:

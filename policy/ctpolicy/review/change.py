@@ -199,6 +199,7 @@ def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping
                 witness,
                 risk,
                 places.get(cause.entry.name),
+                next((leg_box(leg) for leg in legs(cause.entry) if witness in leg), None),
             )
 
 
