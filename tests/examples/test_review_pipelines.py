@@ -88,7 +88,7 @@ def bash(there: Path, script: str, **variables: str) -> subprocess.CompletedProc
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         cwd=there,
-        env=os.environ | {"PATH": path} | variables,
+        env=os.environ | {"PATH": path, "CI": "true"} | variables,
         capture_output=True,
         text=True,
         timeout=300,
