@@ -175,7 +175,7 @@ def test_review_hook_takes_each_policy_by_itself(repository: Path) -> None:
 
 def test_tests_of_the_team_run_in_both(repository: Path) -> None:
     (on_github_too,) = [script for _, script in scripts(workflow()["jobs"]["tests"])]
-    done = bash(repository, f"{on_github_too} -q")
+    done = bash(repository, f"{on_github_too} -q -k ssh")
     assert done.returncode == 0, done
     done = bash(repository, f"{of_gitlab(gitlab()['policy-tests'])} -q -k ssh")
     assert done.returncode == 0, done
