@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ctpolicy.oracle.worlds import Oracle
 from kernel.namespace import Namespace, make_namespace
-from kernel.oracle import Oracle
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 EVERYTHING: Final = (
-    {"boundaries"}
+    {"boundaries", "oracle"}
     | BELOW_BACKENDS
     | BACKENDS
     | {"namespaces", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
@@ -34,7 +34,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS,
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
-    "review": BELOW_BACKENDS | BACKENDS | {"boundaries", "plan"},
+    "oracle": BELOW_BACKENDS | BACKENDS,
+    "review": BELOW_BACKENDS | BACKENDS | {"boundaries", "oracle", "plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
     "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
@@ -77,9 +78,14 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
+    "review.git": SYSTEM | FILES,  # asks git what a repository holds
+    "review.revisions": {"os", "pathlib"},  # tells files from revisions, and reads what a review compares with
     "metrics.gathering": {"threading", "time"},  # asks with a time bound
     "metrics.server": {"http", "signal", "socket", "threading"},
     "metrics.textfile": SYSTEM | FILES,  # writes one
+    "oracle.namespace": SYSTEM | FILES,  # makes scratch namespaces and enters them
+    "oracle.worlds": {"socket", "time"},  # sends packets there
+    "oracle.asking": SYSTEM | FILES,  # is the child that leaves the host's namespace first
     "language": FILES,  # takes the names of policies and of the address files that they name
     "language.source": {"os"},  # reads them, and refuses what is no file or too large
     "language.trust": {"os"},  # looks who else could write them

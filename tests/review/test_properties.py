@@ -16,6 +16,7 @@ from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.fields import Path as PacketPath
 from ctpolicy.packetspace.packet import Packet
+from ctpolicy.review import proofs
 from ctpolicy.review.properties import Tried, check_properties, properties_of
 from ctpolicy.review.review import Check, Level, Result
 from policies import policy
@@ -29,7 +30,7 @@ bypass:
 track:
   - {name: ssh, host-service: udp/20600}
 """)
-ONE_ANSWER, FLOWS, TRACK, REMOVED, MERGED, COMPILED = range(6)
+ONE_ANSWER, FLOWS, MERGED, TRACK, REMOVED, COMPILED = range(6)
 
 
 def quietly(_: str) -> None:
@@ -53,6 +54,15 @@ def test_every_property_holds_and_says_how_often_it_was_tried() -> None:
     checks = check_properties(POLICY, 300, quietly)
     assert [check.result for check in checks] == [Result.HELD] * 6
     assert checks[ONE_ANSWER].told == "tried 300 times: nftables, iptables with ipset, iptables without ipset"
+
+
+def test_a_large_policy_is_not_compiled_again_and_again_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "MOST_IN_IPTABLES", 10)
+    ports = ", ".join(f"udp/{2000 + 2 * n}" for n in range(11))
+    checks = check_properties(policy(f"bypass:\n  - {{name: many, ports: [{ports}]}}\n"), 20, quietly)
+    assert [check.result for check in checks] == [Result.HELD] * 3 + [Result.NOT_ASKED] * 3
+    assert checks[ONE_ANSWER].told.endswith(": nftables")
+    assert checks[COMPILED].told == "for this the policy is compiled again and again, and it has 11 services"
 
 
 def test_a_policy_of_nothing_has_properties_too() -> None:

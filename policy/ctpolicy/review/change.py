@@ -25,7 +25,7 @@ from operator import or_
 from typing import Final
 
 from ctpolicy.language.diagnostics import Place
-from ctpolicy.language.policy import Entry, Policy
+from ctpolicy.language.policy import ANY_ADDRESS, Entry, Policy
 from ctpolicy.meaning import legs
 from ctpolicy.meaning_space import entries_space, leg_box
 from ctpolicy.packetspace.box_text import box_text
@@ -35,7 +35,7 @@ from ctpolicy.packetspace.fields import LOOPBACK
 from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace, bounded
-from ctpolicy.packetspace.universe import Box, Field
+from ctpolicy.packetspace.universe import FAMILIES, Box, Field
 from ctpolicy.review.review import Change, Direction, Move, Risk
 from ctpolicy.review.risk import Risks
 from ctpolicy.review.size_words import size_words
@@ -46,6 +46,9 @@ MOST_BOXES: Final = 8
 
 MOST_INTERVALS: Final = 1_000
 """Of a diagram that is described in full: a second at the worst."""
+
+MOST_LARGE: Final = 5
+"""Entries whose packets are too many to describe in full, and of which those on `lo` are told all the same."""
 
 MOST_MOVES: Final = 200
 """Moves of one review: more than anybody reads."""
@@ -90,15 +93,12 @@ class _Side:
 
     policy: Policy
     bypassed: PacketSpace
-    tracked: PacketSpace
+    untracked: PacketSpace
 
     @classmethod
     def of(cls, policy: Policy) -> _Side:
-        return cls(policy, entries_space(policy.bypass), entries_space(policy.track))
-
-    @property
-    def untracked(self) -> PacketSpace:
-        return self.bypassed - self.tracked
+        bypassed = entries_space(policy.bypass)
+        return cls(policy, bypassed, bypassed - entries_space(policy.track))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,10 @@ class _Cause:
     why: str
     among: PacketSpace
 
-    def parts(self) -> list[PacketSpace]:
-        """Those of them that the entry covers, by leg."""
-        return [self.among.within(leg_box(leg)) for leg in legs(self.entry)]
+    def parts(self, fields: Box) -> list[PacketSpace]:
+        """Those of them that the entry covers and that are in these fields, by leg."""
+        some = self.among.within(fields)
+        return [some.within(leg_box(leg)) for leg in legs(self.entry)]
 
     def likely_risk(self, risks: Risks) -> Risk:
         """At least the risk of what is told of it: that of all that the entry covers."""
@@ -135,14 +136,15 @@ def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]
     known = {entry.name for entry in head.entries()}
     here = {name: place for name, place in places.items() if name in known}
     found: list[Move] = []
-    is_complete = True
+    untold = 0
     for cause in _riskiest_first(causes, risks):
         if len(found) >= MOST_MOVES:
-            return tuple(sorted(found, key=_order)), False
-        told = _told(cause.parts())
+            untold += 1
+            break
+        told = _told(cause, on_loopback=untold < MOST_LARGE)
         found += _moves_of(cause, told.boxes, risks, here)
-        is_complete = is_complete and told.is_complete
-    return tuple(sorted(found, key=_order)), is_complete
+        untold += not told.is_complete
+    return tuple(sorted(found, key=_order)), not untold
 
 
 def _causes(direction: Direction, was: _Side, now: _Side) -> Iterator[_Cause]:
@@ -199,20 +201,53 @@ def _moves_of(cause: _Cause, boxes: Iterable[Box], risks: Risks, places: Mapping
             )
 
 
-def _told(parts: Sequence[PacketSpace]) -> Description:
-    """What is told of the packets of one cause, by the legs of its entry.
+def _told(cause: _Cause, on_loopback: bool) -> Description:
+    """What is told of the packets of one cause; of those on `lo` only if that is wanted.
 
-    Where thousands of entries have addresses of their own at either end, what one more of them changes has thousands of
-    holes: on `lo`, packets from its port to another's. To describe that takes minutes, and nobody would read it. So all
-    is told of what is not on `lo`, and of what is, a box a leg.
+    On `lo` requests and answers are both packets of path out, and so entries cross there: of what one more of them
+    changes, packets from its port to another's are left out, if the other one covers them. What is not on `lo` is then
+    told by itself, and first, because it is simple. Where thousands of entries have addresses of their own, the packets
+    on `lo` have thousands of holes; to describe those takes minutes, and nobody would read it, so a box a leg is told.
     """
-    if not any(part.is_larger_than(MOST_INTERVALS) for part in parts):
-        return reduce(or_, parts, PacketSpace.none()).describe(MOST_BOXES)
-    away = reduce(or_, (part.within(_OFF_LOOPBACK) for part in parts), PacketSpace.none())
-    described = () if away.is_larger_than(MOST_INTERVALS) else away.describe(MOST_BOXES).boxes
-    rest = parts if not described else [part.within(_ON_LOOPBACK) for part in parts]
-    branches = (branch for part in rest if (branch := part.branch()))
-    return Description((*described, *islice(branches, MOST_BOXES)), is_complete=False)
+    away = cause.parts(_OFF_LOOPBACK)
+    here = cause.parts(_ON_LOOPBACK) if on_loopback else []
+    if not on_loopback or _are_large(away + here):
+        return Description((*_boxes_of_some(away), *_branches(here)), is_complete=False)
+    together = _union(away + here).describe(MOST_BOXES)
+    if together.is_complete and not any(_is_off_loopback(box) for box in together.boxes):
+        return together
+    told = [_union(parts).describe(MOST_BOXES) for parts in (away, here)]
+    return Description(told[0].boxes + told[1].boxes, all(description.is_complete for description in told))
+
+
+def _boxes_of_some(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """Boxes of what may be too large to describe."""
+    return _branches(parts) if _are_large(parts) else _union(parts).describe(MOST_BOXES).boxes
+
+
+def _branches(parts: Sequence[PacketSpace]) -> Iterable[Box]:
+    """A box of each part."""
+    found = (_without_full(branch) for part in parts if (branch := part.branch()))
+    return islice(found, MOST_BOXES)
+
+
+def _is_off_loopback(box: Box) -> bool:
+    return box.get(Field.INTERFACE) == _OFF_LOOPBACK[Field.INTERFACE]
+
+
+def _are_large(parts: Sequence[PacketSpace]) -> bool:
+    return any(part.is_larger_than(MOST_INTERVALS) for part in parts)
+
+
+def _union(parts: Sequence[PacketSpace]) -> PacketSpace:
+    return reduce(or_, parts, PacketSpace.none())
+
+
+def _without_full(branch: Box) -> Box:
+    """A branch without the addresses that are all of its family: in words they are `any`."""
+    every = ANY_ADDRESS.of(FAMILIES[branch[Field.FAMILY].intervals[0][0]]) if Field.FAMILY in branch else None
+    ends = (Field.SOURCE, Field.DESTINATION)
+    return {field: values for field, values in branch.items() if field not in ends or values != every}
 
 
 _ON_LOOPBACK: Final = {Field.INTERFACE: IntervalSet.single(interface_value(LOOPBACK))}
@@ -220,4 +255,5 @@ _OFF_LOOPBACK: Final = {Field.INTERFACE: _ON_LOOPBACK[Field.INTERFACE].complemen
 
 
 def _order(move: Move) -> tuple[object, ...]:
-    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, move.packets)
+    is_on_loopback = move.box.get(Field.INTERFACE) == _ON_LOOPBACK[Field.INTERFACE]
+    return (move.risk, move.direction is Direction.TRACKED, move.entry, move.role, is_on_loopback, move.packets)

@@ -25,13 +25,13 @@ from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.review.proofs import IPTABLES, IPTABLES_ALONE, MOST_WORK, fits_iptables, fits_iptables_alone
+from ctpolicy.review.proofs import IPTABLES, IPTABLES_ALONE, MOST_WORK, fits_iptables, fits_iptables_alone, services
 from ctpolicy.review.review import Check, Level, Progress, Remark, Result, Subject
 
 FEWEST: Final = 20
 """Packets, however large the policy is."""
 
-_MOST_DECIDED: Final = 1_000_000
+_MOST_DECIDED: Final = 200_000
 """Entries that are asked about packets for one property, one by one: a second or two."""
 
 _MOST_SIMPLER: Final = 300
@@ -128,23 +128,36 @@ def properties_of(tried: Tried, examples: int, progress: Progress) -> list[Check
     policy = tried.policy
     entries = len(policy.bypass) + len(policy.track)
     packets = max(FEWEST, min(examples, _MOST_DECIDED // (1 + entries)))
-    few = max(2, min(examples, _MOST_CHANGED, 20_000 // (1 + entries)))
+    few = min(examples, _MOST_CHANGED)
     progress("trying properties of the policy")
     changed = _Changed(tried, few)
     return [
         _tried(_ONE_ANSWER, packets, _packets(policy, _has_one_answer(tried)), ", ".join(tried.rules)),
         _tried("flows are untracked both ways or not at all", packets, _packets(*_flows(policy))),
-        _tried("what is tracked is never untracked", packets, _entries_and_packets(policy, changed.tracked)),
-        _tried(
-            "leaving an entry out changes its packets alone", packets, _entries_and_packets(policy, changed.removed)
-        ),
         _tried("a policy in parts, merged in any order, is the same", few, _orders(policy, _is_merged(tried))),
-        _tried("compiling it again gives the same rules", few, _orders(policy, _is_compiled_alike(tried))),
+        *(
+            _tried(name, *asked) if fits_iptables(policy) else _too_large(name, policy)
+            for name, asked in (
+                (_TRACK_WINS, (packets, _entries_and_packets(policy, changed.tracked))),
+                (_OTHERS_STAY, (packets, _entries_and_packets(policy, changed.removed))),
+                (_ALIKE, (few, lambda times: _orders(policy, _is_compiled_alike(tried))(times))),
+            )
+        ),
     ]
 
 
 Run = Callable[[int], int]
 """Tries a property so often; how often it was tried. Raises _BrokenError for a simple case that breaks it."""
+
+
+_TRACK_WINS: Final = "what is tracked is never untracked"
+_OTHERS_STAY: Final = "leaving an entry out changes its packets alone"
+_ALIKE: Final = "compiling it again gives the same rules"
+
+
+def _too_large(name: str, policy: Policy) -> Check:
+    told = f"for this the policy is compiled again and again, and it has {services(policy):,} services"
+    return Check(Subject.PROPERTIES, name, Result.NOT_ASKED, told)
 
 
 def _tried(name: str, examples: int, run: Run, about: str = "") -> Check:

@@ -62,7 +62,7 @@ class Risks:
         """The highest risk that packets of a box have."""
         if any(_names(box, guarded) for guarded in self.protected):
             return Risk.PROTECTED
-        if self.translated.within(box):
+        if self.translated and self.translated.within(box):
             return Risk.TRANSLATED
         return Risk.ORDINARY if any(_is_limited(box, field) for field in _LIMITS) else Risk.WHOLE
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ctpolicy.packetspace.fields import PORT_BITS, Family, protocol_name
-from ctpolicy.packetspace.interface_values import INTERFACE_BITS
+from ctpolicy.packetspace.fields import LOOPBACK, PORT_BITS, Family, protocol_name
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
 from ctpolicy.packetspace.intervals import IntervalSet, prefix_length
 from ctpolicy.packetspace.universe import FAMILIES, PATHS, Box, Field
 
@@ -18,6 +18,8 @@ MOST_NAMED: Final = 3
 MOST_COUNTED: Final = 1 << 32
 """Addresses; of more, the prefixes."""
 
+_ON_LOOPBACK: Final = IntervalSet.single(interface_value(LOOPBACK))
+
 
 def size_words(box: Box) -> str:
     """How much a box holds: addresses, ports or all of a protocol, interfaces; or all there is on its paths.
@@ -26,7 +28,7 @@ def size_words(box: Box) -> str:
     """
     addresses = _ends(_addresses(box, Field.SOURCE), _addresses(box, Field.DESTINATION))
     ports = _ends(_ports(box, Field.SOURCE_PORT), _ports(box, Field.DESTINATION_PORT))
-    interfaces = _count(box[Field.INTERFACE], INTERFACE_BITS, "interface") if Field.INTERFACE in box else ""
+    interfaces = _interfaces(box[Field.INTERFACE]) if Field.INTERFACE in box else ""
     if addresses or ports:
         parts = [addresses or f"every {_family(box)}address", ports or _protocols(box)]
     else:
@@ -66,17 +68,25 @@ def _prefixes(values: IntervalSet, family: Family) -> str:
 
 
 def _ports(box: Box, end: Field) -> str:
-    return _count(box[end], PORT_BITS, "port") if end in box else ""
+    if end not in box:
+        return ""
+    values, others = box[end], box[end].complement(PORT_BITS)
+    if _members(others) < _members(values) and len(others) <= len(values):
+        return f"all ports but {_number(_members(others), 'port', 'ports')}"
+    return _number(_members(values), "port", "ports")
 
 
-def _count(values: IntervalSet, bits: int, what: str) -> str:
-    """Ports, or interfaces: of these a pattern is one, because it is written as one."""
-    others = values.complement(bits)
-    is_all_but = len(others) < len(values) or (len(others) == 1 and _members(others) * 2 < _members(values))
-    shown = others if is_all_but else values
-    number = len(shown) if bits == INTERFACE_BITS else _members(shown)
-    words = _number(number, what, f"{what}s")
-    return f"all {what}s but {words}" if is_all_but else words
+def _interfaces(values: IntervalSet) -> str:
+    """Names are counted; nobody knows how many a pattern covers."""
+    others = values.complement(INTERFACE_BITS)
+    if _ON_LOOPBACK in (values, others):
+        return "on lo" if values == _ON_LOOPBACK else "not on lo"
+    return f"all interfaces but {_names_of_interfaces(others)}" if 0 in values else _names_of_interfaces(values)
+
+
+def _names_of_interfaces(values: IntervalSet) -> str:
+    are_names = all(first == last for first, last in values)
+    return _number(len(values), "interface", "interfaces") if are_names else "some interfaces"
 
 
 def _protocols(box: Box) -> str:
@@ -96,8 +106,10 @@ def _everything(box: Box) -> str:
     what = f"all of {family}" if family else "everything"
     if Field.PROTOCOL in box:
         what = _protocols(box) + (f" over {family}" if family else "")
-    paths = [path.value for at, path in enumerate(PATHS) if at in box[Field.PATH]] if Field.PATH in box else []
-    return f"{what} on path {' and '.join(paths)}" if paths else what
+    paths = [path.value for at, path in enumerate(PATHS) if Field.PATH in box and at in box[Field.PATH]]
+    if not paths or len(paths) == len(PATHS):
+        return what
+    return f"{what} on {'path' if len(paths) == 1 else 'paths'} {' and '.join(paths)}"
 
 
 def _family(box: Box) -> str:

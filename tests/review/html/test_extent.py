@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ctpolicy.packetspace.box_text import values_text
+from ctpolicy.packetspace.fields import Family
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_value
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.universe import Field
 from ctpolicy.review.reports.page.extent import Extent, extents, shares
@@ -37,6 +40,25 @@ def test_one_more_port_is_seen_beside_the_one_that_was_there() -> None:
     assert (extent.words, extent.words_around, extent.frame) == ("4790", "4789-4790", (4789, 4790))
     assert extent.is_worth_a_closer_look
     assert not any(one.words_around for one in extents(OFF_BY_ONE, TWO_PORTS) if one is not extent and one != extent)
+
+
+def test_interfaces_are_told_by_those_that_are_not_there_if_that_is_shorter() -> None:
+    lo = IntervalSet.single(interface_value("lo"))
+    assert values_text(Field.INTERFACE, lo.complement(INTERFACE_BITS), Family.IPV4) == "not lo"
+    assert values_text(Field.INTERFACE, lo, Family.IPV4) == "lo"
+
+
+def test_part_of_anything_is_not_told_as_such() -> None:
+    source = next(one for one in extents(TWO_PORTS, {}) if one.field is Field.SOURCE)
+    assert source.beside
+    assert source.words_around == ""
+
+
+def test_what_the_words_have_already_is_not_told_again() -> None:
+    wider = {**WIDENED_PREFIX, Field.SOURCE: network("10.1.0.0/16")}
+    source = next(one for one in extents(WIDENED_PREFIX, wider) if one.field is Field.SOURCE)
+    assert (source.words, source.words_around) == ("10.1.0.0/16 but 10.1.7.0/24", "")
+    assert source.beside == network("10.1.7.0/24")
 
 
 def test_what_is_not_around_the_values_is_not_told() -> None:

@@ -11,6 +11,7 @@ from ctpolicy.language.schema import misfit
 from ctpolicy.review.reports.formats import FORMATS
 from ctpolicy.review.review import Review
 from review.any_reviews import HOSTILE, hostile, reviews
+from review.html.outline import html_faults
 from review.reports.published import junit_faults, sarif_faults
 from review.reports.rendered import markdown_faults
 from review.reviews import REVIEWS, large_change
@@ -31,6 +32,8 @@ def faults(review: Review, name: str) -> list[str]:
             return sarif_faults(text)
         case "junit":
             return junit_faults(text)
+        case "html":
+            return html_faults(text)
         case _:
             raise AssertionError(f"nobody says what is wrong with {name}")
 

@@ -122,10 +122,12 @@ class Extent:
 
     @property
     def words_around(self) -> str:
-        """Of what the values are a part; empty if that is not known, or if they are all of it."""
-        if not self.beside:
-            return ""
-        return "any" if self.around == IntervalSet.full(self.bits) else self.text(self.around)
+        """Of what the values are a part; empty if nobody knows, if it is anything, or if the words have it already."""
+        is_said = self.around in (
+            IntervalSet.full(self.bits),
+            IntervalSet((self.hull,)) if self.is_hull_but_few else None,
+        )
+        return self.text(self.around) if self.beside and not is_said else ""
 
     def text(self, values: IntervalSet) -> str:
         """Some values of this field in words."""

@@ -49,7 +49,7 @@ def _numbers(review: Review) -> Markup:
     results = Counter(check.result for check in review.checks)
     broken = results[Result.BROKEN]
     shown = [
-        ("checks held", results[Result.HELD], "held"),
+        ("checks held", results[Result.HELD], "held" if results[Result.HELD] else ""),
         ("broken", broken, "broken" if broken else ""),
         ("waived", results[Result.WAIVED], "waived" if results[Result.WAIVED] else ""),
         ("not asked", results[Result.NOT_ASKED], ""),
@@ -65,8 +65,8 @@ def _numbers_of_change(review: Review) -> list[tuple[str, int, str]]:
     by_direction = Counter(move.direction for move in moves)
     risky = sum(move.risk is not Risk.ORDINARY for move in moves)
     return [
-        ("newly untracked", by_direction[Direction.UNTRACKED], "untracked"),
-        ("tracked again", by_direction[Direction.TRACKED], "tracked"),
+        ("boxes newly untracked", by_direction[Direction.UNTRACKED], "untracked"),
+        ("boxes tracked again", by_direction[Direction.TRACKED], "tracked"),
         ("of these at risk", risky, "broken" if risky else ""),
     ]
 
