@@ -10,9 +10,9 @@ Each packet is told of the entries of its kind, so that whoever reads a move fin
 removed, the bypass that stands there unchanged is not to blame. What is tracked again is the same with base and head
 exchanged.
 
-Everything is exact, and one more move is a few walks over a small part of the change: 10,000 entries that all differ
-are two large spaces, and each move then looks only where its entry leads (PacketSpace.within). What is told is bounded,
-riskiest first; whether it is all, is asked of the packets themselves.
+Everything is exact. Packets are looked for only where the two can differ at all (near.py). One more move is a few walks
+over a small part of the change: 10,000 entries that all differ are two large spaces, and each move then looks only
+where its entry leads (PacketSpace.within). What is told is bounded, riskiest first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Final
 from ctpolicy.language.diagnostics import Place
 from ctpolicy.language.policy import ANY_ADDRESS, Entry, Policy
 from ctpolicy.meaning import legs
-from ctpolicy.meaning_space import entries_space, leg_box
+from ctpolicy.meaning_space import leg_box
 from ctpolicy.packetspace.box_text import box_text
 from ctpolicy.packetspace.description import Description
 from ctpolicy.packetspace.diagram import TooLargeError
@@ -36,6 +36,7 @@ from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interface_valu
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.packetspace.universe import FAMILIES, Box, Field
+from ctpolicy.review.near import Near
 from ctpolicy.review.review import Change, Direction, Move, Risk
 from ctpolicy.review.risk import Risks
 from ctpolicy.review.size_words import size_words
@@ -89,16 +90,16 @@ def change_between(
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of two policies, and the packets of its entries."""
+    """One of two policies, and its packets, where the two may differ."""
 
     policy: Policy
     bypassed: PacketSpace
     untracked: PacketSpace
 
     @classmethod
-    def of(cls, policy: Policy) -> _Side:
-        bypassed = entries_space(policy.bypass)
-        return cls(policy, bypassed, bypassed - entries_space(policy.track))
+    def of(cls, policy: Policy, near: Near) -> _Side:
+        bypassed = near.space(policy.bypass)
+        return cls(policy, bypassed, bypassed - near.space(policy.track))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ class _Cause:
 
 def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
     """The moves, and whether they are all."""
-    was, now = _Side.of(base), _Side.of(head)
+    near = Near.of(base, head)
+    was, now = _Side.of(base, near), _Side.of(head, near)
     causes = [*_causes(Direction.UNTRACKED, was, now), *_causes(Direction.TRACKED, now, was)]
     known = {entry.name for entry in head.entries()}
     here = {name: place for name, place in places.items() if name in known}

@@ -71,7 +71,7 @@ def _ports(box: Box, end: Field) -> str:
     if end not in box:
         return ""
     values, others = box[end], box[end].complement(PORT_BITS)
-    if _members(others) < _members(values) and len(others) <= len(values):
+    if len(others) < len(values):
         return f"all ports but {_number(_members(others), 'port', 'ports')}"
     return _number(_members(values), "port", "ports")
 

@@ -20,3 +20,13 @@ FORMATS: Final[Mapping[str, Callable[[Review], str]]] = {
     "html": html_report,
 }
 """Each gives the whole document, whose last character is a line feed."""
+
+ENDINGS: Final[Mapping[str, str]] = {
+    ".md": "markdown",
+    ".sarif": "sarif",
+    ".sarif.json": "sarif",
+    ".json": "json",
+    ".xml": "junit",
+    ".html": "html",
+}
+"""The format of a file by the end of its name; the longer end comes first."""

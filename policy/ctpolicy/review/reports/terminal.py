@@ -50,17 +50,19 @@ def _change(change: Change) -> Iterator[str]:
         yield "No packet changes."
     for risk, moves in groupby(change.moves[:MOST_MOVES], key=lambda move: move.risk):
         yield f"Packets that change: {risk.words}" if risk is not Risk.ORDINARY else "Packets that change"
-        for move in moves:
-            yield from _move(move)
+        for _, alike in groupby(moves, key=lambda move: (move.direction, move.role, move.entry, move.why)):
+            yield from _moves(list(alike))
     if len(change.moves) > MOST_MOVES or not change.is_complete:
         yield "  ... and more"
     yield from _turns(change.entries)
 
 
-def _move(move: Move) -> Iterator[str]:
-    yield f"  {move.direction.value} {move.packets}  ({move.size})"
-    yield f"      {move.direction.words}, {move.role} {move.entry}: {move.why}{_at(move.place)}"
-    yield f"      such as {move.witness}"
+def _moves(alike: list[Move]) -> Iterator[str]:
+    """Moves because of one entry, with one packet for all of them: the boxes of a flow's two directions are alike."""
+    first = alike[0]
+    yield f"  {first.direction.words}, {first.role} {first.entry}: {first.why}{_at(first.place)}"
+    yield from (f"    {move.direction.value} {move.packets}  ({move.size})" for move in alike)
+    yield f"      such as {first.witness}"
 
 
 def _at(place: Place | None) -> str:
@@ -132,7 +134,8 @@ def _told(checks: list[Check]) -> str:
 
 
 def _verdict(review: Review) -> str:
-    levels = Counter(remark.level for check in review.checks for remark in check.remarks)
+    broken = (check for check in review.checks if check.result is Result.BROKEN)
+    levels = Counter(remark.level for check in broken for remark in check.remarks)
     found = [_count(levels[level], level.value) for level in (Level.ERROR, Level.WARNING) if levels[level]]
     if review.is_passed:
         return "Passed."
