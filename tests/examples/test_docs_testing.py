@@ -13,6 +13,7 @@ import pytest
 import ctpolicy.testing
 from ctpolicy.testing import pytest_plugin
 from ctpolicy.testing.constraints import Constraints
+from loaded_first import LOADED
 
 pytest_plugins = ["pytester"]
 
@@ -20,6 +21,9 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "testing.md").read_text()
 README: Final = (ROOT / "README.md").read_text()
 LISTING: Final = '{"nftables": [{"table": {"family": "inet", "name": "filter", "handle": 1}}]}'
+
+
+assert LOADED, "before pytester runs"
 
 
 def python_blocks(text: str) -> list[str]:

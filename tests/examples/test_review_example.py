@@ -20,6 +20,7 @@ from ctpolicy.language.invariants import load_invariants_files
 from ctpolicy.language.load import load_files
 from ctpolicy.review.invariants import check_invariants
 from ctpolicy.review.review import Result
+from loaded_first import LOADED
 
 pytest_plugins = ["pytester"]
 
@@ -27,6 +28,9 @@ ROOT: Final = Path(__file__).parents[2]
 EXAMPLE: Final = ROOT / "examples" / "review"
 WORKFLOW: Final = EXAMPLE / ".github" / "workflows" / "policy.yml"
 HOOKS: Final = ROOT / ".pre-commit-hooks.yaml"
+
+
+assert LOADED, "before pytester runs"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from loaded_first import LOADED
 from policies import METRICS
 
 pytest_plugins = ["pytester"]
@@ -14,6 +15,9 @@ pytest_plugins = ["pytester"]
 POLICY = f"apiVersion: ctpolicy/v1\nname: tested\n{METRICS}"
 OTHER = "apiVersion: ctpolicy/v1\nname: other\nbypass:\n  - {name: dns, host-client: udp/53}\n"
 SHOWS_ITS_NAME = "def test_it(ctpolicy_policy):\n    assert ctpolicy_policy.name == {name!r}\n"
+
+
+assert LOADED, "before pytester runs"
 
 
 @pytest.fixture

@@ -180,9 +180,11 @@ def _at_most_entries(node: Node, values: Values) -> Rule | None:
 
 
 def _no_acknowledged(node: Node, values: Values) -> Rule | None:
-    if isinstance(node, Scalar) and node.value is False:
-        values.mistakes.tell(node, "`false` demands nothing", "`true`, or the invariant left out")
     if isinstance(node, Scalar):
+        if node.value is False:
+            values.mistakes.tell(node, "`false` demands nothing", "`true`, or the invariant left out")
+        elif node.value is not True and node.value is not None:
+            values.mistakes.tell(node, "these are no packets", "`true`, or packets such as {ports: tcp/22}")
         return NoAcknowledged() if node.value is True else None
     packets = _packets(node, values)
     return None if packets is None else NoAcknowledged(packets)
