@@ -218,4 +218,4 @@ def _said(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def _shown(path: Path) -> str:
-    return harmless(str(path))
+    return harmless(str(path.absolute()))
