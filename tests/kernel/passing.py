@@ -1,6 +1,6 @@
 """The kernel asked what becomes of packets: which of them pass every hook of their way under the rules that are loaded?
 
-As oracle.py, with the same two worlds, but the packets go on: routed, forwarded or taken. Chains at the end of input
+As the oracle, with the same two worlds, but the packets go on: routed, forwarded or taken. Chains at the end of input
 and of postrouting, behind all others, note the number of each packet that comes so far, and drop it there, so that no
 entry is confirmed and each packet is the first of its flow; but for what goes through `lo`, whose entries are confirmed
 at postrouting. A chain before all others notes that a packet has come at all.
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from ctpolicy.packetspace.fields import LOOPBACK, Path
+from ctpolicy.oracle.sendable import DEVICES
+from ctpolicy.oracle.worlds import Oracle, OracleError, World
+from ctpolicy.packetspace.fields import LOOPBACK, Path, protocol_name
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
-from kernel.oracle import DEVICES, OracleError, World, home_routes, transit_routes
 
 _PATIENCE: Final = 5.0
 
@@ -58,9 +59,7 @@ class Passage:
     """Two worlds, and the question to them."""
 
     def __init__(self) -> None:
-        home = World.make(make_namespace(), *home_routes())
-        transit = World.make(make_namespace(), *transit_routes())
-        self.worlds = home, transit
+        self.worlds = Oracle(make_namespace(), make_namespace()).worlds
         for world in self.worlds:
             world.namespace.load(_RECORDER)
             world.namespace.write("netfilter/nf_conntrack_checksum", 0)
@@ -81,8 +80,13 @@ class Passage:
         """The rules that are loaded, as JSON."""
         return self.worlds[0].namespace.run("nft", "-j", "list", "table", "inet", "walked").stdout
 
-    def passed(self, packets: Sequence[Packet]) -> list[bool]:
-        """For each packet, whether it passes every hook. No two may be of one flow."""
+    def passed(self, packets: Sequence[Packet], flows: Sequence[Packet] = ()) -> list[bool]:
+        """For each packet, whether it passes every hook. No two may be of one flow.
+
+        Args:
+            packets: that are shown.
+            flows: for each, the first packet of its flow, which has been answered; or none at all.
+        """
         found: dict[int, bool] = {}
         for world, is_home in zip(self.worlds, (True, False), strict=True):
             world.namespace.load(_FORGET)
@@ -92,6 +96,7 @@ class Passage:
                 for number, packet in enumerate(packets, start=1)
                 if (packet.path is Path.IN or packet.interface == LOOPBACK) is is_home
             }
+            _insert(world, [flows[number - 1] for number in numbers] if flows else [])
             for number, packet in numbers.items():
                 world.show(packet, number)
             found |= _answers(world, set(numbers))
@@ -101,6 +106,17 @@ class Passage:
         """Close both worlds."""
         for world in self.worlds:
             world.close()
+
+
+def _insert(world: World, flows: Sequence[Packet]) -> None:
+    """Entries of flows that have been answered."""
+    lines = [
+        f"-I -p {protocol_name(one.protocol)} -s {one.source} -d {one.destination} --sport {one.source_port}"
+        f" --dport {one.destination_port} -t 100 -u SEEN_REPLY,ASSURED"
+        for one in flows
+    ]
+    if lines:
+        world.namespace.run("conntrack", "-R", "-", stdin="\n".join(lines) + "\n")
 
 
 def _answers(world: World, numbers: set[int]) -> dict[int, bool]:
