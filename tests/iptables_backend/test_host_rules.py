@@ -409,6 +409,14 @@ def test_tables_with_native_rules_are_told_as_not_shown() -> None:
     assert found.rules.unwalked == ("table ip filter (iptables-nft)",)
 
 
+def test_a_table_of_native_chains_under_a_name_of_iptables_is_not_an_empty_one() -> None:
+    """`table ip filter` with chains `input` and `forward`, as most write it: iptables-nft-save 1.8.9 shows its own."""
+    text = "# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n" + listing("filter")
+    found = read(text)
+    assert found.unshown == {("ip", "filter")}
+    assert found.native == {}
+
+
 def test_a_cut_listing_is_no_listing() -> None:
     with pytest.raises(InputError, match="ends within table filter"):
         read(listing("filter").replace("COMMIT\n", ""))
