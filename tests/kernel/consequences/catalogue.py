@@ -16,6 +16,7 @@ A folder of `hosts/` holds `host.yaml` and, where the host has them, `rules.nft`
     settings   files under /proc/sys/net of the host
     ip         arguments of `ip` for the host's routes, addresses and rules
     proxies    ports of the host at which a transparent proxy listens
+    example    the one of the project's examples that is the policy
     first      a policy that is in force before; without policy.yaml, what is tried is its removal
     soak       whether it is tried in the long tests alone, because another host is much like it
 """
@@ -31,6 +32,7 @@ from typing import Any, Final
 
 import yaml
 
+from kernel.command_line import EXAMPLES
 from kernel.consequences.flows import Flow
 from kernel.consequences.places import STANDS_IN, Inside
 from kernel.consequences.services import Service
@@ -40,7 +42,7 @@ HOSTS: Final = Path(__file__).parent / "hosts"
 
 _KEYS: Final = frozenset(
     {"why", "source", "flows", "kept", "hazards", "inside", "vxlan", "iptables", "backend"}
-    | {"settings", "ip", "proxies", "first", "soak"}
+    | {"settings", "ip", "proxies", "example", "first", "soak"}
 )
 _FLOW_KEYS: Final = frozenset({"send", "before", "after", "translated-port"})
 _ANSWERED: Final = re.compile(r"(?P<place>[a-z-]+):(?P<port>\d+) saw .*")
@@ -133,6 +135,8 @@ class Host:
     @property
     def policy(self) -> Path | None:
         """What is applied; None if what is tried is a removal."""
+        if "example" in self.said:
+            return EXAMPLES / f"{self.said['example']}.yaml"
         path = self.folder / "policy.yaml"
         return path if path.exists() else None
 

@@ -32,8 +32,6 @@ NOT_TOLD: Final = {
     ("nft-connlimit", "of-new"): "`ct count` is asked for new packets alone",
     ("nft-connlimit", "of-syn"): "`ct count` counts what has an entry",
     ("nft-synproxy", "web"): "as with iptables",
-    ("nft-translated-into-the-bypass", "web"): "answers come to a port that masquerading chose and the policy bypasses",
-    ("nft-translated-into-the-bypass", "dns"): "likewise",
     ("track-again-strict", "database"): "nothing is told of packets that are tracked again",
     ("track-again-strict", "metrics"): "likewise",
     ("track-again-translated", "database"): "likewise",
