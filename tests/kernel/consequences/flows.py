@@ -1,7 +1,7 @@
 """Flows that are tried through a host, and what became of them, in words.
 
-A flow is written `KIND FROM -> TO:PORT`. All flows of a host are tried at once, so two of the kind `download` to one
-client must not differ in what becomes of them: who sends learns the path's MTU once for all. What becomes of it is one of
+A flow is written `KIND FROM -> TO:PORT`. All flows of a host are tried at once, and who sends much learns what a path
+takes once for all its flows: a host's downloads to one client share their fate. What becomes of a flow is one of
 
     PLACE:PORT saw NAME   it was answered, by this service, which saw it come from this address
     answered              a ping was

@@ -23,25 +23,35 @@ _INSIDE: Final = frozenset({"inside", "server", "neighbour"})
 
 
 def packets_of(host: Host, name: str) -> dict[Traffic, list[Packet]]:
-    """The packets of one flow, by what they are of it."""
-    flow, view = host.flows[name], _View(Places(host.inside), host.inside, host.flows[name])
+    """The packets of one flow, by what they are of it.
+
+    Of ICMP errors, those that the flow needs: about much data to where the path is narrow, and about a datagram that
+    is refused. (An error's own addresses do not say which flow it is about.)
+    """
+    flow, before = host.flows[name], host.before[name]
+    view = _View(Places(host.inside), host.inside, flow)
     if flow.source.startswith("overlay-"):
-        port = int(re.findall(r"dstport (\d+)", host.said["vxlan"])[0])
-        return view.of_tunnel(port)
-    found = _ANSWERED.fullmatch(host.before[name])
+        return view.of_tunnel(int(re.findall(r"dstport (\d+)", host.vxlan)[0]))
     request = view.packet(flow.source, ANY_PORT, flow.target, flow.port)
-    if not found:
-        refused_by_icmp = flow.kind == "udp" and host.before[name] == "refused"
-        about = view.with_errors(request, view.packet(flow.target, flow.port, flow.source, ANY_PORT))
-        return about | ({Traffic.REPLIES: []} if refused_by_icmp else {})
-    replier = found["place"]
-    if replier == STANDS_IN.get(flow.target, flow.target):
-        replier = flow.target
-    elif replier == "host" and flow.source in _INSIDE:
-        replier = "inside"
-    port = host.said["flows"][name].get("translated-port", ANY_PORT)
-    answering = flow.port if flow.kind == "ftp" else int(found["port"])  # of FTP, the control connection decides
-    return view.with_errors(request, view.packet(replier, answering, found["seen"], port))
+    found = _ANSWERED.fullmatch(before)
+    if found:
+        replier = _replier(flow, found["place"])
+        port = flow.port if flow.kind == "ftp" else int(found["port"])  # of FTP, the control connection decides
+        asker_port = host.said["flows"][name].get("translated-port", ANY_PORT)
+        replies = [view.packet(replier, port, found["seen"], asker_port)]
+        errors = [view.error("router", replier)] if flow.kind == "download" else []
+    elif flow.kind == "udp" and before == "refused":
+        replies, errors = [], [view.error(flow.target, flow.source)]
+    else:
+        replies, errors = [view.packet(flow.target, flow.port, flow.source, ANY_PORT)], []
+    return {Traffic.REQUESTS: [request], Traffic.REPLIES: replies, Traffic.ERRORS: errors}
+
+
+def _replier(flow: Flow, place: str) -> str:
+    """The name of the address from which a service answers: the one that was asked, or, translated, its own."""
+    if place == STANDS_IN.get(flow.target, flow.target):
+        return flow.target
+    return "inside" if place == "host" and flow.source in _INSIDE else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +85,9 @@ class _View:
     def _device(self, far: str) -> str:
         return self.inside.device if far in _INSIDE else "eth0"
 
-    def with_errors(self, request: Packet, reply: Packet) -> dict[Traffic, list[Packet]]:
-        """A flow's packets, and the errors that somebody may send about them."""
-        icmp = "icmp" if self.flow.version == 4 else "icmpv6"
-        told = {self.places.name(str(packet.source)) for packet in (request, reply)}
-        tellers = {"router", self.places.name(str(request.destination)), self.places.name(str(reply.source))}
-        errors = [
-            self.packet(teller, 0, to, 0, icmp) for teller in sorted(tellers) for to in sorted(told) if teller != to
-        ]
-        return {Traffic.REQUESTS: [request], Traffic.REPLIES: [reply], Traffic.ERRORS: errors}
+    def error(self, teller: str, told: str) -> Packet:
+        """An ICMP error, from who sends it to who needs it."""
+        return self.packet(teller, 0, told, 0, "icmp" if self.flow.version == 4 else "icmpv6")
 
     def of_tunnel(self, port: int) -> dict[Traffic, list[Packet]]:
         """The outer packets of a tunnel between client and host; none is an answer to another."""
@@ -91,8 +95,5 @@ class _View:
             self.packet(STANDS_IN[f"overlay-{one}"], ANY_PORT, STANDS_IN[f"overlay-{other}"], port, "udp")
             for one, other in (("client", "host"), ("host", "client"))
         ]
-        return {
-            Traffic.REQUESTS: outer,
-            Traffic.REPLIES: [],
-            Traffic.ERRORS: [self.packet("router", 0, "host", 0, "icmp")],
-        }
+        errors = [self.packet("router", 0, "host", 0, "icmp")] if self.flow.kind == "download" else []
+        return {Traffic.REQUESTS: outer, Traffic.REPLIES: [], Traffic.ERRORS: errors}

@@ -32,6 +32,7 @@ NOT_TOLD: Final = {
     ("nft-connlimit", "of-new"): "`ct count` is asked for new packets alone",
     ("nft-connlimit", "of-syn"): "`ct count` counts what has an entry",
     ("nft-synproxy", "web"): "as with iptables",
+    ("nft-unreachable-dropped", "closed6"): "an ICMP error that is not about a path's MTU",
     ("track-again-strict", "database"): "nothing is told of packets that are tracked again",
     ("track-again-strict", "metrics"): "likewise",
     ("track-again-translated", "database"): "likewise",

@@ -10,7 +10,6 @@ from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.codes import Severity
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.language.load import load_files
-from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.plan.host_rules import host_rules
 from ctpolicy.plan.side import own_side, policy_side
@@ -34,24 +33,14 @@ class Told:
     hazards: list[Hazard]
 
     def of(self, name: str) -> Iterator[Hazard]:
-        """The hazards that are about a flow.
-
-        An ICMP error's own addresses do not say which flow it is about, so hazards of these are only about flows that
-        are bypassed, and that need one: much data to where the path is narrow, and datagrams that are refused.
-        """
+        """The hazards that are about a flow: of ICMP errors, only where the flow is bypassed that they are about."""
         packets = packets_of(self.host, name)
-        if not self._needs_errors(name, packets):
+        flow = packets[Traffic.REQUESTS] + packets[Traffic.REPLIES]
+        if not any(packet in self.newly for packet in flow):
             packets[Traffic.ERRORS] = []
         for hazard in self.hazards:
             if any(packet in hazard.space for packet in packets[hazard.traffic]):
                 yield hazard
-
-    def _needs_errors(self, name: str, packets: dict[Traffic, list[Packet]]) -> bool:
-        kind, before = self.host.flows[name].kind, self.host.before[name]
-        is_bypassed = any(
-            packet in self.newly for about in (Traffic.REQUESTS, Traffic.REPLIES) for packet in packets[about]
-        )
-        return is_bypassed and (kind == "download" or (kind == "udp" and before == "refused"))
 
     def wrongly_certain(self) -> Iterator[tuple[str, Hazard]]:
         """Flows that go on, though they are certainly lost."""
