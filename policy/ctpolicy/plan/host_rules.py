@@ -32,7 +32,7 @@ def host_rules(live: Live, listings: Iterable[Listing]) -> HostRules:
     dormant = {(table.family, table.name) for table in live.tables if any(one.kind == FLAGS for one in table.others)}
     kept = (replace(table, may_sleep=place in dormant) for place, table in listed.native.items())
     missing = sorted(listed.unshown - {(table.family, table.name) for table in live.tables})
-    unwalked = (*live.unread, *(table_title(*place) for place in missing))
+    unwalked = (*live.unread, *listed.unknown, *(table_title(*place) for place in missing))
     return HostRules((*listed.legacy, *kept), unwalked) | rules_of_nftables(live.tables, listed.native)
 
 
