@@ -13,9 +13,9 @@ from ctpolicy.hazards.rules import HostRules
 from ctpolicy.iptables.host_rules import Listing, host_rules
 from ctpolicy.iptables.read_sets import read_sets
 from ctpolicy.iptables.ruleset import Variant
+from ctpolicy.oracle.namespace import Namespace
 from ctpolicy.packetspace.fields import Family
 from kernel.loaded_rules import TOOLS
-from kernel.namespace import Namespace
 from kernel.passing import Passage
 from kernel.random_hosts import random_packets
 from kernel.test_the_walk_is_what_the_kernel_does import CASES, said

@@ -79,7 +79,7 @@ class _Found:
     @property
     def tool(self) -> str:
         """Whose table it is, by the name that its tool has."""
-        return _tool(self.variant, self.family)
+        return tool_name(self.variant, self.family)
 
 
 def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_ours: bool = False) -> Listed:
@@ -99,7 +99,7 @@ def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_
     unknown: list[str] = []
     for variant, family, text in listings:
         names = _table_names(text)
-        unknown += (f"{_tool(variant, family)} table {name}" for name in names if name not in TABLES)
+        unknown += (f"{tool_name(variant, family)} table {name}" for name in names if name not in TABLES)
         for name in TABLES:
             try:
                 table = read_table(text, family, name)
@@ -122,7 +122,8 @@ def _table_names(listing: str) -> list[str]:
     return [line.strip()[1:] for line in listing.split("\n") if line.startswith("*")]
 
 
-def _tool(variant: Variant, family: Family) -> str:
+def tool_name(variant: Variant, family: Family) -> str:
+    """The tool of a variant and family: `ip6tables-legacy`."""
     return f"{_TOOLS[family]}-{variant.value}"
 
 
