@@ -60,6 +60,6 @@ def told_of(host: Host, namespace: Namespace) -> Told:
     beside = live.foreign(backend)
     before = own_side(backend, live.own(backend), beside).untracked
     after = policy_side(load_files([host.policy], None), beside).untracked
-    possibly = after.possibly - before.certainly
+    possibly = (after.possibly - before.possibly) | (after.certainly - before.certainly)  # as a plan tells its change
     hazards = hazards_between(host_rules(live, listings), possibly, after.certainly)
     return Told(host, after.certainly - before.possibly, hazards)
