@@ -22,6 +22,7 @@ from ctpolicy.hazards.fates import Walked
 from ctpolicy.hazards.hazard import Hazard, Traffic, certain_and_possible, gathered
 from ctpolicy.hazards.losing import losses, possibly_accepted, usually_accepted
 from ctpolicy.hazards.reversing import Answers, errors, reverse
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.hazards.situations import Situation
@@ -38,15 +39,18 @@ _TOO_BIG: Final = {Family.IPV4: IntervalSet.single(3), Family.IPV6: IntervalSet.
 _TCP: Final = PacketSpace.of_boxes([{Field.PROTOCOL: IntervalSet.single(PROTOCOL_NUMBERS["tcp"])}])
 
 
-def hazards_between(host: HostRules, newly: PacketSpace, untracked: PacketSpace) -> list[Hazard]:
+def hazards_between(
+    host: HostRules, newly: PacketSpace, untracked: PacketSpace, roles: Roles | None = None
+) -> list[Hazard]:
     """What breaks, or may break, what is certain first.
 
     Args:
         host: its rules, but for ours.
         newly: packets that were tracked, and are to be untracked.
         untracked: all packets that are to be untracked, those of `newly` and others.
+        roles: what the policy says of which are requests and which are answers; if nobody says, each may be both.
     """
-    asked = _Question(host, newly, untracked)
+    asked = _Question(host, newly, untracked, roles or Roles.unknown())
     return gathered([*(one for route in Route for one in asked.of(route)), *_not_followed(host, newly)])
 
 
@@ -60,14 +64,22 @@ class _Question:
     host: HostRules
     newly: PacketSpace
     untracked: PacketSpace
+    roles: Roles
     walked: dict[tuple[Route, Situation, PacketSpace, IntervalSet], Walked] = field(default_factory=dict)
     known: Known = field(default_factory=dict)
 
     def of(self, route: Route) -> Iterator[Hazard]:
         """The hazards of packets of one route."""
         space = self.newly & route.packets
-        if not space:
-            return
+        if requests := space - self.roles.never_requests:
+            yield from self._requests(route, requests)
+        if answers := space - self.roles.never_answers:
+            yield from self._replies(route, answers)
+        if space:
+            yield from unanswered_translations(self.host, self.newly, route, self.known)
+
+    def _requests(self, route: Route, space: PacketSpace) -> Iterator[Hazard]:
+        """Packets as the first of flows."""
         requests, after = self._walk(route, Situation.NEW, space), self._walk(route, Situation.UNTRACKED, space)
         for loss in losses(requests, after):
             yield from certain_and_possible(
@@ -75,10 +87,8 @@ class _Question:
             )
         yield from translations_lost(requests, route)
         yield from services_lost(requests, Traffic.REQUESTS)
-        yield from self._replies(route, space, after)
         yield from self._half_flows(route, requests)
         yield from self._errors(route, possibly_accepted(requests), usually_accepted(requests))
-        yield from unanswered_translations(self.host, self.newly, route, self.known)
 
     def _walk(
         self, route: Route, situation: Situation, space: PacketSpace, types: IntervalSet = ANY_ICMP_TYPE
@@ -88,8 +98,9 @@ class _Question:
             self.walked[key] = walk(self.host, route, situation, space, types, self.known)
         return self.walked[key]
 
-    def _replies(self, route: Route, space: PacketSpace, after: Walked) -> Iterator[Hazard]:
+    def _replies(self, route: Route, space: PacketSpace) -> Iterator[Hazard]:
         """Packets as answers, where what they answer is accepted."""
+        after = self._walk(route, Situation.UNTRACKED, space)
         asked = reverse(space, route)
         requests = self._walk(asked.route, Situation.NEW, asked.space)
         possible = reverse(possibly_accepted(requests), asked.route).space & space

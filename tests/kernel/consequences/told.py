@@ -9,6 +9,7 @@ from ctpolicy.cli.host import backend_named, read_listings, read_live
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.codes import Severity
 from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.language.load import load_files
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.plan.host_rules import host_rules
@@ -59,7 +60,8 @@ def told_of(host: Host, namespace: Namespace) -> Told:
     assert not unread
     beside = live.foreign(backend)
     before = own_side(backend, live.own(backend), beside).untracked
-    after = policy_side(load_files([host.policy], None), beside).untracked
+    policy = load_files([host.policy], None)
+    after = policy_side(policy, beside).untracked
     possibly = (after.possibly - before.possibly) | (after.certainly - before.certainly)  # as a plan tells its change
-    hazards = hazards_between(host_rules(live, listings), possibly, after.certainly)
+    hazards = hazards_between(host_rules(live, listings), possibly, after.certainly, Roles.of(policy))
     return Told(host, after.certainly - before.possibly, hazards)
