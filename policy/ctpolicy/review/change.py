@@ -52,8 +52,8 @@ MOST_NODES: Final = 300
 MOST_LARGE: Final = 5
 """Entries whose packets are too many to describe in full, and of which those on `lo` are told all the same."""
 
-MOST_MOVES: Final = 200
-"""Moves of one review: more than anybody reads."""
+MOST_MOVES: Final = 60
+"""Moves of one review in one direction, so that neither hides the other: more than anybody reads."""
 
 MOST_WORK: Final = 30_000_000
 """What a comparison may take: some 30 s at the worst (packetspace.space.bounded)."""
@@ -164,12 +164,14 @@ def _moves(was: _Side, now: _Side, risks: Risks, places: Mapping[str, Place]) ->
     here = {name: place for name, place in places.items() if name in known}
     found: list[Move] = []
     untold = 0
+    left = dict.fromkeys(Direction, MOST_MOVES)
     for cause in _riskiest_first(causes, risks):
-        if len(found) >= MOST_MOVES:
+        if left[cause.direction] <= 0:
             untold += 1
-            break
+            continue
         told = _told(cause, on_loopback=untold < MOST_LARGE)
         found += _moves_of(cause, told.boxes, risks, here)
+        left[cause.direction] -= len(told.boxes)
         untold += not told.is_complete
     return tuple(sorted(found, key=_order)), not untold
 
