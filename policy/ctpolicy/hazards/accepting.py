@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ctpolicy.hazards.admission import Admissions, admissions, at_hook
+from ctpolicy.hazards.admission import LOOPBACK_SOURCES, Admissions, admissions, at_hook
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
 from ctpolicy.hazards.fates import LOST, Outcome
@@ -23,10 +23,10 @@ from ctpolicy.hazards.rules import Hook, HostRules, Rule
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
 from ctpolicy.hazards.walk import walk
-from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
+from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Field, family_set
+from ctpolicy.packetspace.universe import Field, family_set, path_set
 
 LOSSES: Final = frozenset({"HZ001", "HZ002", "HZ003"})
 """The hazards that an accept rule may help."""
@@ -39,7 +39,12 @@ _NEEDED: Final = {Family.IPV4: (3,), Family.IPV6: (2,)}
 """The ICMP types of hazard HZ003."""
 _OTHERS: Final = {Family.IPV4: (11, 12), Family.IPV6: (1, 3, 4)}
 """Other errors, which are accepted too if they were before."""
-_ICMP: Final = {Family.IPV4: PROTOCOL_NUMBERS["icmp"], Family.IPV6: PROTOCOL_NUMBERS["icmpv6"]}
+
+_FROM_LOOPBACK: Final = PacketSpace.of_boxes(
+    {Field.PATH: path_set(Path.IN, Path.FORWARD), Field.FAMILY: family_set(family), Field.SOURCE: sources}
+    for family, sources in LOOPBACK_SOURCES.items()
+)
+"""Packets that nobody sends: the kernel takes none from outside with a source of its own `lo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ class _Trial:
     remedies: list[Remedy] = field(default_factory=list)
     left: list[Drop] = field(default_factory=list)
     seen: set[tuple[Rule, Hook, Situation, Family | None]] = field(default_factory=set)
+    passing: dict[Route, PacketSpace] = field(default_factory=dict)
 
     def take(self, found: Iterable[Drop]) -> bool:
         """Look for a rule for each; whether there was one."""
@@ -146,7 +152,8 @@ class _Trial:
     def _remedy(self, drop: Drop) -> Remedy | None:
         """The rule at the first place that is good; it stays in the host."""
         types = self._types(drop)
-        admitted = admissions(drop.space, drop.hook, drop.situation, types)
+        within = _FROM_LOOPBACK if drop.situation is Situation.INVALID else _FROM_LOOPBACK | self._passing(drop.hook)
+        admitted = admissions(drop.space, within, drop.hook, drop.situation, types)
         label = f"ctpolicy-remedy-{len(self.remedies) + 1}"
         for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
             told = commands(place, admitted.each, label)
@@ -155,6 +162,16 @@ class _Trial:
                 self.host = changed
                 return _offered(drop, admitted, place, told)
         return None
+
+    def _passing(self, hook: Hook) -> PacketSpace:
+        """Packets that pass untracked, whatever is put in."""
+        found = PacketSpace.none()
+        for route in _routes(hook):
+            if route not in self.passing:
+                walked = walk(self.host, route, Situation.UNTRACKED, self.untracked & route.packets)
+                self.passing[route] = walked.certainly({Outcome.ACCEPTED})
+            found |= self.passing[route]
+        return found
 
     def _changed(self, place: Place, admitted: Admissions) -> HostRules:
         like = place.like
@@ -173,7 +190,7 @@ class _Trial:
 
     def _opens(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether other packets pass than those of the hazard."""
-        space, types = admitted.space - drop.space, self._types(drop) or ANY_ICMP_TYPE
+        space, types = admitted.space - drop.space - _FROM_LOOPBACK, self._types(drop) or ANY_ICMP_TYPE
         if drop.situation is Situation.UNTRACKED:
             space &= self.untracked
         for route in Route:

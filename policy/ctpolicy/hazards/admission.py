@@ -33,6 +33,11 @@ _ASKED: Final = {
     Field.DESTINATION_PORT: Asked.DESTINATION_PORT,
 }
 _INCOMING: Final = frozenset({Hook.PREROUTING, Hook.INPUT, Hook.FORWARD})
+LOOPBACK_SOURCES: Final = {
+    Family.IPV4: IntervalSet(((0x7F000000, 0x7FFFFFFF),)),
+    Family.IPV6: IntervalSet.single(1),
+}
+"""127.0.0.0/8 and ::1."""
 _OUT: Final = path_set(Path.OUT)
 
 
@@ -101,9 +106,23 @@ def at_hook(space: PacketSpace, hook: Hook) -> PacketSpace:
     return found
 
 
-def admissions(space: PacketSpace, hook: Hook, situation: Situation, icmp_types: IntervalSet = NO_TYPES) -> Admissions:
-    """Rules for packets at a hook; none for a box that says nothing."""
-    described = at_hook(space, hook).describe(MOST_BOXES)
+def admissions(
+    space: PacketSpace,
+    within: PacketSpace,
+    hook: Hook,
+    situation: Situation,
+    icmp_types: IntervalSet = NO_TYPES,
+) -> Admissions:
+    """Rules for packets at a hook; none for a box that says nothing.
+
+    Args:
+        space: the packets.
+        within: others that may be accepted too, for fewer words: they pass anyway, or nobody sends them.
+        hook: the hook.
+        situation: what the packets are to conntrack.
+        icmp_types: of ICMP errors.
+    """
+    described = at_hook(space, hook).cover(at_hook(within, hook), MOST_BOXES)
     found = [_admission(box, hook, situation, icmp_types) for box in described.boxes]
     told = [one for one in found if one is not None]
     return Admissions(tuple(_without_parts(told)), described.is_complete and len(told) == len(found))
@@ -114,9 +133,19 @@ def _admission(box: Box, hook: Hook, situation: Situation, icmp_types: IntervalS
     asked = Asked.INCOMING if hook in _INCOMING else Asked.OUTGOING
     is_told = hook is not Hook.POSTROUTING or is_out
     left_out = {Field.PATH} if is_told else {Field.PATH, Field.INTERFACE}
-    kept = {field: values for field, values in box.items() if field not in left_out}
+    kept = {field: values for field, values in _from_elsewhere(box).items() if field not in left_out}
     is_blanket = not kept.keys() - {Field.FAMILY}
     return None if is_blanket else Admission(kept, asked, situation, icmp_types)
+
+
+def _from_elsewhere(box: Box) -> Box:
+    """A box without sources that nobody has but `lo`, where they are no more than a few among others."""
+    paths, sources = box.get(Field.PATH), box.get(Field.SOURCE)
+    if sources is None or Field.FAMILY not in box or paths is None or paths & _OUT:
+        return box
+    family = FAMILIES[box[Field.FAMILY].intervals[0][0]]
+    rest = sources & LOOPBACK_SOURCES[family].complement(family.bits)
+    return {**box, Field.SOURCE: rest} if rest else box
 
 
 def _without_parts(found: Iterable[Admission]) -> Iterator[Admission]:

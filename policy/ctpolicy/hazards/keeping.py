@@ -8,7 +8,7 @@ untracked, and the hazards of what is left are asked anew: those that it is for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
@@ -45,16 +45,21 @@ class Bypass:
         newly: packets that were tracked, and are to be untracked.
         untracked: all that are to be untracked.
         policy: that says so, if there is one.
+        known: hazards that were asked for, by what was left untracked.
     """
 
     host: HostRules
     newly: PacketSpace
     untracked: PacketSpace
     policy: Policy | None = None
+    known: dict[PacketSpace, list[Hazard]] = field(default_factory=dict)
 
     def without(self, kept: PacketSpace) -> list[Hazard]:
         """The hazards if packets stay tracked."""
-        return hazards_between(self.host, self.newly - kept, self.untracked - kept)
+        left = self.untracked - kept
+        if left not in self.known:
+            self.known[left] = hazards_between(self.host, self.newly - kept, left)
+        return self.known[left]
 
 
 def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard], taken: set[str]) -> Remedy | None:
@@ -95,11 +100,16 @@ def narrower(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard])
                     replace(policy, bypass=tuple(less if one is entry else one for one in policy.bypass))
                 )
                 kept = bypass_space(policy) - rest
-                if kept & bypass.newly and rest & bypass.newly:
+                if kept & bypass.newly and rest & bypass.newly and not _meet(hazards, rest):
                     left = bypass.without(kept)
                     if all(_was_known(one, known) and not _is_one_of(one, hazards) for one in left):
                         lines = "\n".join(_lines(less))
                         yield Remedy(Kind.NARROWER, tuple(hazards), entries=(less,), replaces=entry.name, text=lines)
+
+
+def _meet(hazards: Iterable[Hazard], rest: PacketSpace) -> bool:
+    """Whether packets of hazards are still untracked, which is soon asked."""
+    return any(one.traffic is not Traffic.ERRORS and one.space & rest for one in hazards)
 
 
 def _lines(entry: Entry) -> list[str]:
@@ -150,7 +160,11 @@ def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
 
 
 def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
-    return any(one.code == hazard.code and one.rule == hazard.rule and one.traffic == hazard.traffic for one in hazards)
+    return any(_what(one) == _what(hazard) for one in hazards)
+
+
+def _what(hazard: Hazard) -> tuple[object, ...]:
+    return hazard.code, hazard.rule, hazard.traffic, hazard.is_certain
 
 
 def _was_known(hazard: Hazard, known: Iterable[Hazard]) -> bool:

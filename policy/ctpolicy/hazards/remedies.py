@@ -64,10 +64,10 @@ def _made_worse(now: Iterable[Hazard], before: Sequence[Hazard], offered: Sequen
 
 
 def _by_code(hazards: Iterable[Hazard]) -> Iterator[list[Hazard]]:
-    """Those of one code together, and half flows apart."""
+    """Those of one code together, and what is certain apart from what may be: nobody gives up a bypass for that."""
     alike: dict[tuple[str, bool], list[Hazard]] = {}
     for one in hazards:
-        alike.setdefault((one.code, one.traffic is Traffic.ERRORS), []).append(one)
+        alike.setdefault((one.code, one.is_certain), []).append(one)
     yield from alike.values()
 
 

@@ -45,9 +45,10 @@ def remedies_text(found: Sequence[Remedy]) -> str:
 
 
 def policy_part(found: Sequence[Remedy]) -> str:
-    """The track entries as they may be given to ctpolicy beside the policy; empty if there are none."""
-    entries = [entry for one in found if one.kind is Kind.TRACK for entry in one.entries]
-    codes = sorted({code for one in found if one.kind is Kind.TRACK for code in one.codes})
+    """The track entries against certain hazards, as a file to be given beside the policy; empty if there are none."""
+    certain = [one for one in found if one.kind is Kind.TRACK and any(hazard.is_certain for hazard in one.hazards)]
+    entries = [entry for one in certain for entry in one.entries]
+    codes = sorted({code for one in certain for code in one.codes})
     return (
         policy_text("remedies", [], entries, [f"Keeps packets tracked, against {', '.join(codes)}."]) if codes else ""
     )
