@@ -143,8 +143,8 @@ class Oracle:
     """
 
     def __init__(self, home: Namespace, transit: Namespace) -> None:
-        self.home = World.make(home, *_home_routes())
-        self.transit = World.make(transit, *_transit_routes())
+        self.home = World.make(home, *home_routes())
+        self.transit = World.make(transit, *transit_routes())
 
     @property
     def worlds(self) -> tuple[World, World]:
@@ -271,14 +271,16 @@ def _pauses() -> Iterator[float]:
         yield 0.02
 
 
-def _home_routes() -> Iterator[str]:
+def home_routes() -> Iterator[str]:
+    """Routes by which every address is local."""
     yield "route add local 0.0.0.0/0 dev lo table local"
     yield "route add local ::/0 dev lo table local"
     for metric, device in enumerate(DEVICES, start=1):  # a link-local destination is looked up on its own device
         yield f"route add local fe80::/10 dev {device} table local metric {metric}"
 
 
-def _transit_routes() -> Iterator[str]:
+def transit_routes() -> Iterator[str]:
+    """Routes by which every address is somebody else's."""
     for metric, device in enumerate(DEVICES, start=10):
         yield f"route add 0.0.0.0/0 dev {device} metric {metric}"
         yield f"route add ::/0 dev {device} metric {metric}"

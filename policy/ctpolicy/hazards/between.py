@@ -27,7 +27,7 @@ from ctpolicy.hazards.rules import HostRules
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.taking import services_lost, translations_lost, unanswered_translations
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
-from ctpolicy.hazards.walk import walk
+from ctpolicy.hazards.walk import Known, walk
 from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -61,6 +61,7 @@ class _Question:
     newly: PacketSpace
     untracked: PacketSpace
     walked: dict[tuple[Route, Situation, PacketSpace, IntervalSet], Walked] = field(default_factory=dict)
+    known: Known = field(default_factory=dict)
 
     def of(self, route: Route) -> Iterator[Hazard]:
         """The hazards of packets of one route."""
@@ -77,14 +78,14 @@ class _Question:
         yield from self._replies(route, space, after)
         yield from self._half_flows(route, requests)
         yield from self._errors(route, possibly_accepted(requests), usually_accepted(requests))
-        yield from unanswered_translations(self.host, self.newly, route)
+        yield from unanswered_translations(self.host, self.newly, route, self.known)
 
     def _walk(
         self, route: Route, situation: Situation, space: PacketSpace, types: IntervalSet = ANY_ICMP_TYPE
     ) -> Walked:
         key = (route, situation, space, types)
         if key not in self.walked:
-            self.walked[key] = walk(self.host, route, situation, space, types)
+            self.walked[key] = walk(self.host, route, situation, space, types, self.known)
         return self.walked[key]
 
     def _replies(self, route: Route, space: PacketSpace, after: Walked) -> Iterator[Hazard]:

@@ -10,7 +10,10 @@ from ctpolicy.hazards.doubts import SURE, Doubt
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Step
 from ctpolicy.hazards.situations import Situation
+from ctpolicy.packetspace.diagram import balanced
+from ctpolicy.packetspace.sets import NOTHING, union
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import FOREST
 
 
 class Outcome(Enum):
@@ -109,7 +112,5 @@ class Walked:
 
 def together(spaces: Iterable[PacketSpace]) -> PacketSpace:
     """The packets of any of these."""
-    found = PacketSpace.none()
-    for space in spaces:
-        found |= space
-    return found
+    nodes = [space.root for space in spaces]
+    return PacketSpace(balanced(lambda one, other: union(FOREST, one, other), nodes, NOTHING))

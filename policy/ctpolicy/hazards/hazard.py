@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_address
+from typing import Final
 
 from ctpolicy.hazards.codes import BY_CODE, Severity
+from ctpolicy.hazards.fates import together
 from ctpolicy.hazards.rules import Rule, Step
+from ctpolicy.packetspace.fields import Family, Path
+from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import Box, Field, family_set, path_set
+
+
+def _loopback_by_wire() -> Iterator[Box]:
+    first = {Family.IPV4: "127.0.0.0", Family.IPV6: "::1"}
+    last = {Family.IPV4: "127.255.255.255", Family.IPV6: "::1"}
+    for family in Family:
+        addresses = IntervalSet(((int(ip_address(first[family])), int(ip_address(last[family]))),))
+        for end in (Field.SOURCE, Field.DESTINATION):
+            yield {Field.PATH: path_set(Path.IN, Path.FORWARD), Field.FAMILY: family_set(family), end: addresses}
+
+
+_NEVER_SEEN: Final = PacketSpace.of_boxes(_loopback_by_wire())
+"""Packets that no wire brings: whether they are among others makes no difference in words."""
 
 
 class Traffic(Enum):
@@ -55,7 +74,7 @@ class Hazard:
 
     def packets(self, limit: int = 4) -> tuple[str, ...]:
         """The packets in words, in at most so many boxes."""
-        return tuple(str(self.space.describe(limit)).splitlines())
+        return tuple(str(self.space.cover(_NEVER_SEEN, limit)).splitlines())
 
     def __str__(self) -> str:
         certainty = "certain" if self.is_certain else "possible"
@@ -67,14 +86,14 @@ class Hazard:
 
 def gathered(found: Iterable[Hazard]) -> list[Hazard]:
     """Hazards that differ in their packets alone as one; what is certain first, then by code."""
-    alike: dict[tuple[str, bool, Traffic, Rule | None, Rule | None, str], PacketSpace] = {}
+    alike: dict[tuple[str, bool, Traffic, Rule | None, Rule | None, str], list[PacketSpace]] = {}
     for one in found:
         if one.space:
             key = (one.code, one.is_certain, one.traffic, one.rule, one.before, one.note)
-            alike[key] = alike[key] | one.space if key in alike else one.space
+            alike.setdefault(key, []).append(one.space)
     hazards = [
-        Hazard(code, is_certain, traffic, rule, space, before, note)
-        for (code, is_certain, traffic, rule, before, note), space in alike.items()
+        Hazard(code, is_certain, traffic, rule, together(spaces), before, note)
+        for (code, is_certain, traffic, rule, before, note), spaces in alike.items()
     ]
     return sorted(hazards, key=lambda one: (not one.is_certain, one.code))
 

@@ -16,7 +16,7 @@ from typing import Final
 from ctpolicy.hazards.doubts import exclude_each_other, is_usual
 from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked, together
 from ctpolicy.hazards.routes import Route
-from ctpolicy.hazards.rules import Nat, Rule, Service, Step, Translation
+from ctpolicy.hazards.rules import Nat, Rule, Service, Step, Translation, Use
 from ctpolicy.packetspace.space import PacketSpace
 
 _OWN: Final = frozenset({Route.OUT, Route.LOOPBACK})
@@ -47,7 +47,7 @@ def losses(before: Walked, after: Walked) -> Iterator[Loss]:
         before: their way while they were tracked.
         after: the way of the same packets now.
     """
-    with_marks = _marks(before) == _marks(after)
+    with_marks = _have_same_marks(before, after)
     accepted = list(accepted_fates(before))
     kept = together(
         one.space & other.space
@@ -94,10 +94,15 @@ def _accepting(before: Walked, fate: Fate, space: PacketSpace) -> Rule | None:
     return rules.pop() if len(rules) == 1 else None
 
 
-def _marks(walked: Walked) -> dict[Step, PacketSpace]:
-    """Which packets meet which steps that set packet marks."""
-    found: dict[Step, PacketSpace] = {}
+def _have_same_marks(one: Walked, other: Walked) -> bool:
+    """Whether the same packets meet the same steps that set packet marks."""
+    mine, theirs = _marking(one), _marking(other)
+    return mine.keys() == theirs.keys() and all(together(mine[step]) == together(theirs[step]) for step in mine)
+
+
+def _marking(walked: Walked) -> dict[Step, list[PacketSpace]]:
+    found: dict[Step, list[PacketSpace]] = {}
     for touch in walked.touches:
-        if getattr(touch.step.action, "service", None) in _MARKING:
-            found[touch.step] = found.get(touch.step, PacketSpace.none()) | touch.space
+        if isinstance(touch.step.action, Use) and touch.step.action.service in _MARKING:
+            found.setdefault(touch.step, []).append(touch.space)
     return found

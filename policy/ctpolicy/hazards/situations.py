@@ -50,7 +50,8 @@ _DIRECTIONS: Final = {Situation.NEW: "original", Situation.ESTABLISHED: "origina
 
 _TWO_WAYS: Final = {"seen-reply": True, "confirmed": True, "dying": False}
 _STATUS: Final[dict[Situation, dict[str, bool]]] = {
-    Situation.NEW: {"seen-reply": False, "assured": False, "confirmed": False, "dying": False},
+    # What goes through `lo` is confirmed at postrouting, before it comes in.
+    Situation.NEW: {"seen-reply": False, "assured": False, "dying": False},
     Situation.ESTABLISHED: _TWO_WAYS,
     Situation.REPLY: _TWO_WAYS,
     Situation.RELATED: {"confirmed": True, "dying": False},

@@ -11,7 +11,7 @@ from ctpolicy.hazards.hazard import Hazard, Traffic, certain_and_possible
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Asked, HostRules, Nat, Service, Step, Translation, Use
 from ctpolicy.hazards.situations import Situation
-from ctpolicy.hazards.walk import walk
+from ctpolicy.hazards.walk import Known, walk
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -52,18 +52,19 @@ def services_lost(walked: Walked, traffic: Traffic) -> Iterator[Hazard]:
             yield from certain_and_possible(_SERVICES[action.service], traffic, touch.step, touch.space, certain)
 
 
-def unanswered_translations(host: HostRules, newly: PacketSpace, route: Route) -> Iterator[Hazard]:
+def unanswered_translations(host: HostRules, newly: PacketSpace, route: Route, known: Known) -> Iterator[Hazard]:
     """Flows that stay tracked and translated, whose answers are among the packets that do not."""
     if route is Route.IN:
-        yield from _answers_to_masqueraded(host, newly & route.packets)
+        if any(action.nat in _SOURCES for _, action in _translations(host)):
+            yield from _answers_to_masqueraded(host, newly & route.packets, known)
     elif route in {Route.OUT, Route.FORWARD}:
         yield from _answers_to_destinations(host, newly & route.packets)
 
 
-def _answers_to_masqueraded(host: HostRules, answers: PacketSpace) -> Iterator[Hazard]:
+def _answers_to_masqueraded(host: HostRules, answers: PacketSpace, known: Known) -> Iterator[Hazard]:
     """What comes in from where forwarded flows go that get this host's address."""
     boxes = list(_asked_by(answers))
-    flows = walk(host, Route.FORWARD, Situation.NEW, PacketSpace.of_boxes(boxes))
+    flows = walk(host, Route.FORWARD, Situation.NEW, PacketSpace.of_boxes(boxes), known=known)
     for fate in flows.of({Outcome.TRANSLATED}):
         assert fate.step is not None
         if _nat(fate.step) in _SOURCES:
@@ -105,13 +106,19 @@ def _answering(flows: PacketSpace) -> PacketSpace:
 
 def _answers_to_destinations(host: HostRules, answers: PacketSpace) -> Iterator[Hazard]:
     """What comes from the place to which flows are translated, by its address and port as far as the rule says."""
+    for step, action in _translations(host):
+        if action.nat not in _SOURCES and _tells_where(action):
+            found = answers & PacketSpace.of_boxes([{**_protocols(step), **_from(action)}])
+            if found:
+                yield Hazard("HZ006", False, Traffic.REPLIES, step.rule, found)
+
+
+def _translations(host: HostRules) -> Iterator[tuple[Step, Translation]]:
     for table in host.tables:
         for chain in table.chains.values():
             for step in chain.steps:
-                if isinstance(step.action, Translation) and step.action.nat not in _SOURCES:
-                    found = answers & PacketSpace.of_boxes([{**_protocols(step), **_from(step.action)}])
-                    if found and _tells_where(step.action):
-                        yield Hazard("HZ006", False, Traffic.REPLIES, step.rule, found)
+                if isinstance(step.action, Translation):
+                    yield step, step.action
 
 
 def _tells_where(action: Translation) -> bool:

@@ -127,10 +127,10 @@ class View:
             return Truth.YES
         return Truth.PERHAPS if self.seen & step.tracking.possibly else Truth.NO
 
-    def holding(self, step: Step, within: Box) -> Holding:
-        """The packets for which a step holds; of those outside a box, what is said may be that it never does."""
+    def holding(self, step: Step) -> Holding:
+        """The packets for which a step holds."""
         truth = self.tracking(step)
-        if truth is Truth.NO or self._is_outside(step, within):
+        if truth is Truth.NO:
             return _NEVER
         certainly, possibly = EVERYTHING, EVERYTHING
         for question in (*_in_one(step.fields), *(one for one in step.fields if not _is_plain(one))):
@@ -141,8 +141,11 @@ class View:
                 return _NEVER
         return Holding(NOTHING if step.open or truth is Truth.PERHAPS else certainly, possibly)
 
-    def _is_outside(self, step: Step, within: Box) -> bool:
-        """Whether a step asks for a value that no packet of a box has: nearly all of them, of a service's rules."""
+    def is_outside(self, step: Step, within: Box) -> bool:
+        """Whether a step holds for no packet of a box: it asks for a value that none has, as nearly all do of the rules
+        of thousands of services."""
+        if not self.seen & step.tracking.possibly:
+            return True
         for question in step.fields:
             if _is_plain(question):
                 for asked, values in question.boxes[0].items():

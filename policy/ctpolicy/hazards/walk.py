@@ -43,6 +43,9 @@ _ENDS: Final = {Verdict.ACCEPT: Outcome.ACCEPTED, Verdict.DROP: Outcome.DROPPED,
 _End = tuple[Doubt, Outcome, Step]
 _Key = TypeVar("_Key")
 
+Known = dict[View, dict[Step, Holding]]
+"""For which packets steps hold, as packets are seen at a hook."""
+
 
 def walk(
     host: HostRules,
@@ -50,6 +53,7 @@ def walk(
     situation: Situation,
     space: PacketSpace,
     icmp_types: IntervalSet = ANY_ICMP_TYPE,
+    known: Known | None = None,
 ) -> Walked:
     """What may become of packets.
 
@@ -59,9 +63,11 @@ def walk(
         situation: what conntrack makes of them.
         space: the packets.
         icmp_types: that they may have, if they are ICMP.
+        known: kept from walk to walk of one host, it saves asking what steps hold for; None for one walk.
     """
     start = space & route.packets
-    way = _Walk(host, route, situation, icmp_types, {one: start.values(one) for one in Field})
+    met = {one: start.values(one) for one in Field}
+    way = _Walk(host, route, situation, icmp_types, met, {} if known is None else known)
     flows: Flows = {SURE: start.root} if start else {}
     for hook in route.hooks:
         for entrance in entrances(host, hook, situation):
@@ -99,6 +105,7 @@ class _Walk:
     situation: Situation
     icmp_types: IntervalSet
     met: Box
+    known: Known
     fates: list[Fate] = field(default_factory=list)
     passings: list[Passing] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
@@ -108,7 +115,7 @@ class _Walk:
         table, policy = entrance.table, entrance.base.policy
         families = PacketSpace.of_boxes([{Field.FAMILY: family_set(*table.families)}]).root
         view = View.at(self.route, entrance.base.hook, entrance.priority, self.situation, self.icmp_types)
-        chains = _Chains(table, view, self.met)
+        chains = _Chains(table, view, self.met, self.known.setdefault(view, {}))
         onward: Flows = {}
         for doubt, space in flows.items():
             add(onward, doubt, difference(FOREST, space, families))
@@ -142,26 +149,28 @@ class _Chains:
     table: Table
     view: View
     met: Box
-    known: dict[tuple[str, Node], _Passage] = field(default_factory=dict)
-    holding: dict[Step, Holding] = field(default_factory=dict)
+    holding: dict[Step, Holding]
+    passages: dict[tuple[str, Node], _Passage] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
 
     def through(self, chain: Chain, space: Node) -> _Passage:
         """What a chain does to packets that enter it."""
         key = (chain.name, space)
-        if key not in self.known:
+        if key not in self.passages:
             self.entered.add(chain.name)
-            self.known[key] = self._follow(chain, space)
+            self.passages[key] = self._follow(chain, space)
             self.entered.discard(chain.name)
-        return self.known[key]
+        return self.passages[key]
 
     def _follow(self, chain: Chain, space: Node) -> _Passage:
         found = _Passage()
         flows: Flows = {SURE: space}
         for step in chain.steps:
+            if self.view.is_outside(step, self.met):
+                continue
             holding = self.holding.get(step)
             if holding is None:
-                holding = self.holding[step] = self.view.holding(step, self.met)
+                holding = self.holding[step] = self.view.holding(step)
             if holding.possibly is not NOTHING:
                 flows = self._take(step, holding, flows, found)
                 if not flows:
