@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 SCHEMAS: Final = (
     *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
-    *("conntrack-stats", "advise", "doctor"),
+    *("conntrack-stats", "advise", "doctor", "trace"),
 )
 """What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
 
