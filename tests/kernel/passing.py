@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from ctpolicy.packetspace.fields import LOOPBACK, Path
+from ctpolicy.packetspace.fields import LOOPBACK, Path, protocol_name
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
 from kernel.oracle import DEVICES, OracleError, World, home_routes, transit_routes
@@ -81,8 +81,13 @@ class Passage:
         """The rules that are loaded, as JSON."""
         return self.worlds[0].namespace.run("nft", "-j", "list", "table", "inet", "walked").stdout
 
-    def passed(self, packets: Sequence[Packet]) -> list[bool]:
-        """For each packet, whether it passes every hook. No two may be of one flow."""
+    def passed(self, packets: Sequence[Packet], flows: Sequence[Packet] = ()) -> list[bool]:
+        """For each packet, whether it passes every hook. No two may be of one flow.
+
+        Args:
+            packets: that are shown.
+            flows: for each, the first packet of its flow, which has been answered; or none at all.
+        """
         found: dict[int, bool] = {}
         for world, is_home in zip(self.worlds, (True, False), strict=True):
             world.namespace.load(_FORGET)
@@ -92,6 +97,7 @@ class Passage:
                 for number, packet in enumerate(packets, start=1)
                 if (packet.path is Path.IN or packet.interface == LOOPBACK) is is_home
             }
+            _insert(world, [flows[number - 1] for number in numbers] if flows else [])
             for number, packet in numbers.items():
                 world.show(packet, number)
             found |= _answers(world, set(numbers))
@@ -101,6 +107,17 @@ class Passage:
         """Close both worlds."""
         for world in self.worlds:
             world.close()
+
+
+def _insert(world: World, flows: Sequence[Packet]) -> None:
+    """Entries of flows that have been answered."""
+    lines = [
+        f"-I -p {protocol_name(one.protocol)} -s {one.source} -d {one.destination} --sport {one.source_port}"
+        f" --dport {one.destination_port} -t 100 -u SEEN_REPLY,ASSURED"
+        for one in flows
+    ]
+    if lines:
+        world.namespace.run("conntrack", "-R", "-", stdin="\n".join(lines) + "\n")
 
 
 def _answers(world: World, numbers: set[int]) -> dict[int, bool]:
