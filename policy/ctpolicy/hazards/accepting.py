@@ -8,18 +8,19 @@ let through here may be dropped by the next base chain. So this is done in round
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ctpolicy.hazards.admission import LOOPBACK_SOURCES, Admissions, admissions, at_hook
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
-from ctpolicy.hazards.fates import LOST, Outcome
+from ctpolicy.hazards.fates import LOST, Outcome, Walked
 from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
 from ctpolicy.hazards.remedy import Kind, Remedy
 from ctpolicy.hazards.routes import Route
-from ctpolicy.hazards.rules import Hook, HostRules, Rule
+from ctpolicy.hazards.rules import About, Hook, HostRules, Rule
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
 from ctpolicy.hazards.walk import walk
@@ -134,42 +135,74 @@ class _Trial:
     left: list[Drop] = field(default_factory=list)
     seen: set[tuple[Rule, Hook, Situation, Family | None]] = field(default_factory=set)
     passing: dict[Route, PacketSpace] = field(default_factory=dict)
+    lost: dict[tuple[Hook, Situation], PacketSpace] = field(default_factory=dict)
+    helping: list[tuple[Hook, Situation, str, str]] = field(default_factory=list)
 
-    def take(self, found: Iterable[Drop]) -> bool:
+    def take(self, found: Sequence[Drop]) -> bool:
         """Look for a rule for each; whether there was one."""
         number = len(self.remedies)
+        self._note(found)
         for drop in found:
             key = (drop.rule, drop.hook, drop.situation, drop.family)
             if key not in self.seen:
                 self.seen.add(key)
-                remedy = self._remedy(drop) if len(self.seen) <= MOST_RULES else None
-                if remedy is None:
-                    self.left.append(drop)
-                else:
-                    self.remedies.append(remedy)
+                if not self._is_helped_by_another(drop):
+                    self._look(drop)
         return len(self.remedies) > number
+
+    def _note(self, found: Iterable[Drop]) -> None:
+        """All that is lost at a hook may be accepted by one rule, for whichever of several drops it looks."""
+        for drop in found:
+            key = (drop.hook, drop.situation)
+            self.lost[key] = self.lost.get(key, PacketSpace.none()) | drop.space
+
+    def _is_helped_by_another(self, drop: Drop) -> bool:
+        """Whether what was put in already helps; the remedy is then one for this, too."""
+        if not self._helps(drop, drop.space, self.host):
+            return False
+        for at in reversed(range(len(self.remedies))):
+            if self.helping[at] == (drop.hook, drop.situation, drop.rule.tool, drop.rule.table):
+                remedy = self.remedies[at]
+                more = tuple(one for one in drop.hazards if one not in remedy.hazards)
+                self.remedies[at] = replace(remedy, hazards=remedy.hazards + more)
+                return True
+        return False
+
+    def _look(self, drop: Drop) -> None:
+        remedy = self._remedy(drop) if len(self.seen) <= MOST_RULES else None
+        if remedy is None:
+            self.left.append(drop)
+        else:
+            self.remedies.append(remedy)
+            self.helping.append((drop.hook, drop.situation, drop.rule.tool, drop.rule.table))
 
     def _remedy(self, drop: Drop) -> Remedy | None:
         """The rule at the first place that is good; it stays in the host."""
         types = self._types(drop)
-        within = _FROM_LOOPBACK if drop.situation is Situation.INVALID else _FROM_LOOPBACK | self._passing(drop.hook)
+        within = _FROM_LOOPBACK | self.lost[drop.hook, drop.situation]
+        if drop.situation is Situation.UNTRACKED:
+            within |= self._passing(drop.hook)
         admitted = admissions(drop.space, within, drop.hook, drop.situation, types)
         label = f"ctpolicy-remedy-{len(self.remedies) + 1}"
         for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
             told = commands(place, admitted.each, label)
             changed = self._changed(place, admitted)
-            if told and self._helps(drop, admitted, changed) and not self._opens(drop, admitted, changed):
+            if (
+                told
+                and self._helps(drop, drop.space & admitted.space, changed)
+                and not self._opens(drop, admitted, changed)
+            ):
                 self.host = changed
                 return _offered(drop, admitted, place, told)
         return None
 
     def _passing(self, hook: Hook) -> PacketSpace:
-        """Packets that pass untracked, whatever is put in."""
+        """Packets that pass untracked as it is, but for odd ones."""
         found = PacketSpace.none()
         for route in _routes(hook):
             if route not in self.passing:
                 walked = walk(self.host, route, Situation.UNTRACKED, self.untracked & route.packets)
-                self.passing[route] = walked.certainly({Outcome.ACCEPTED})
+                self.passing[route] = usually_accepted(walked)
             found |= self.passing[route]
         return found
 
@@ -178,11 +211,11 @@ class _Trial:
         rule = Rule("accept", like.tool, like.family, like.table, place.chain)
         return with_steps(self.host, place, tuple(one.step(rule) for one in admitted.each))
 
-    def _helps(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
-        """Whether the rule drops nothing more of what is accepted."""
+    def _helps(self, drop: Drop, packets: PacketSpace, changed: HostRules) -> bool:
+        """Whether the rule drops nothing more of these packets."""
         types = _needed(drop)
         for route in _routes(drop.hook):
-            space = drop.space & admitted.space & route.packets
+            space = packets & route.packets
             after = walk(changed, route, drop.situation, space, types)
             if any(fate.step is not None and fate.step.rule == drop.rule for fate in after.of(LOST)):
                 return False
@@ -190,7 +223,8 @@ class _Trial:
 
     def _opens(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether other packets pass than those of the hazard."""
-        space, types = admitted.space - drop.space - _FROM_LOOPBACK, self._types(drop) or ANY_ICMP_TYPE
+        space = admitted.space - self.lost[drop.hook, drop.situation] - _FROM_LOOPBACK
+        types = self._types(drop) or ANY_ICMP_TYPE
         if drop.situation is Situation.UNTRACKED:
             space &= self.untracked
         for route in Route:
@@ -199,6 +233,16 @@ class _Trial:
                 passed = {Outcome.ACCEPTED, Outcome.TRANSLATED}
                 if after.possibly(passed) - before.possibly(passed):
                     return True
+        return self._passes_by(drop, admitted, changed)
+
+    def _passes_by(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
+        """Whether packets are spared a rule that drops by what changes: a limit, a list that programs fill."""
+        types = _needed(drop)
+        for route in _routes(drop.hook):
+            space = admitted.space & drop.space & route.packets
+            before, after = (walk(one, route, drop.situation, space, types) for one in (self.host, changed))
+            if _changing(before) - _changing(after):
+                return True
         return False
 
     def _types(self, drop: Drop) -> IntervalSet:
@@ -220,6 +264,15 @@ def _needed(drop: Drop) -> IntervalSet:
     if drop.family is None:
         return ANY_ICMP_TYPE
     return IntervalSet.of((one, one) for one in _NEEDED[drop.family])
+
+
+def _changing(walked: Walked) -> set[Rule]:
+    """The rules that drop packets or not, for reasons of the moment."""
+    return {
+        fate.step.rule
+        for fate in walked.of(LOST)
+        if fate.step is not None and any(question.about is About.ANYTHING for question in fate.step.open)
+    }
 
 
 def _routes(hook: Hook) -> list[Route]:
