@@ -14,7 +14,7 @@ from typing import Final
 from ctpolicy.hazards.admission import LOOPBACK_SOURCES, Admissions, admissions, at_hook
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
-from ctpolicy.hazards.fates import LOST, Outcome, Walked
+from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
@@ -178,23 +178,28 @@ class _Trial:
 
     def _remedy(self, drop: Drop) -> Remedy | None:
         """The rule at the first place that is good; it stays in the host."""
+        label = f"ctpolicy-remedy-{len(self.remedies) + 1}"
+        for admitted in self._admitted(drop):
+            for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
+                told = commands(place, admitted.each, label)
+                changed = self._changed(place, admitted)
+                if told and self._is_good(drop, admitted, changed):
+                    self.host = changed
+                    return _offered(drop, admitted, place, told)
+        return None
+
+    def _admitted(self, drop: Drop) -> Iterator[Admissions]:
+        """What may be accepted: in the fewest words, with all that is lost at the hook; and this drop's alone."""
         types = self._types(drop)
-        within = _FROM_LOOPBACK | self.lost[drop.hook, drop.situation]
+        within = _FROM_LOOPBACK
         if drop.situation is Situation.UNTRACKED:
             within |= self._passing(drop.hook)
-        admitted = admissions(drop.space, within, drop.hook, drop.situation, types)
-        label = f"ctpolicy-remedy-{len(self.remedies) + 1}"
-        for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
-            told = commands(place, admitted.each, label)
-            changed = self._changed(place, admitted)
-            if (
-                told
-                and self._helps(drop, drop.space & admitted.space, changed)
-                and not self._opens(drop, admitted, changed)
-            ):
-                self.host = changed
-                return _offered(drop, admitted, place, told)
-        return None
+        for more in (within | self.lost[drop.hook, drop.situation], within):
+            yield admissions(drop.space, more, drop.hook, drop.situation, types)
+
+    def _is_good(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
+        helps = self._helps(drop, drop.space & admitted.space, changed)
+        return helps and not self._opens(drop, admitted, changed)
 
     def _passing(self, hook: Hook) -> PacketSpace:
         """Packets that pass untracked as it is, but for odd ones."""
@@ -217,9 +222,14 @@ class _Trial:
         for route in _routes(drop.hook):
             space = packets & route.packets
             after = walk(changed, route, drop.situation, space, types)
-            if any(fate.step is not None and fate.step.rule == drop.rule for fate in after.of(LOST)):
+            if any(fate.step and fate.step.rule == drop.rule and self._is_at(fate, drop) for fate in after.of(LOST)):
                 return False
         return True
+
+    def _is_at(self, fate: Fate, drop: Drop) -> bool:
+        """Whether a fate was decided at the hook of a drop."""
+        chains = (chain for table in self.host.tables for chain in table.chains.values())
+        return any(one.base and one.base.policy is fate.base and one.base.hook is drop.hook for one in chains)
 
     def _opens(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether other packets pass than those of the hazard."""

@@ -123,7 +123,8 @@ def admissions(
         icmp_types: of ICMP errors.
     """
     described = at_hook(space, hook).cover(at_hook(within, hook), MOST_BOXES)
-    found = [_admission(box, hook, situation, icmp_types) for box in described.boxes]
+    boxes = [_from_elsewhere(box, space) for box in described.boxes]
+    found = [_admission(box, hook, situation, icmp_types) for box in boxes]
     told = [one for one in found if one is not None]
     return Admissions(tuple(_without_parts(told)), described.is_complete and len(told) == len(found))
 
@@ -133,19 +134,20 @@ def _admission(box: Box, hook: Hook, situation: Situation, icmp_types: IntervalS
     asked = Asked.INCOMING if hook in _INCOMING else Asked.OUTGOING
     is_told = hook is not Hook.POSTROUTING or is_out
     left_out = {Field.PATH} if is_told else {Field.PATH, Field.INTERFACE}
-    kept = {field: values for field, values in _from_elsewhere(box).items() if field not in left_out}
+    kept = {field: values for field, values in box.items() if field not in left_out}
     is_blanket = not kept.keys() - {Field.FAMILY}
     return None if is_blanket else Admission(kept, asked, situation, icmp_types)
 
 
-def _from_elsewhere(box: Box) -> Box:
-    """A box without sources that nobody has but `lo`, where they are no more than a few among others."""
+def _from_elsewhere(box: Box, space: PacketSpace) -> Box:
+    """A box without sources that nobody has but `lo`, where they came in as a few among others."""
     paths, sources = box.get(Field.PATH), box.get(Field.SOURCE)
     if sources is None or Field.FAMILY not in box or paths is None or paths & _OUT:
         return box
     family = FAMILIES[box[Field.FAMILY].intervals[0][0]]
     rest = sources & LOOPBACK_SOURCES[family].complement(family.bits)
-    return {**box, Field.SOURCE: rest} if rest else box
+    less = {**box, Field.SOURCE: rest}
+    return less if space & PacketSpace.of_boxes([box]) <= PacketSpace.of_boxes([less]) else box
 
 
 def _without_parts(found: Iterable[Admission]) -> Iterator[Admission]:
