@@ -15,10 +15,10 @@ from ctpolicy.iptables.host_rules import TABLES, Listing, host_rules
 from ctpolicy.iptables.read import read_table
 from ctpolicy.iptables.read_sets import read_sets
 from ctpolicy.iptables.ruleset import Variant
+from ctpolicy.oracle.namespace import Namespace
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.packet import Packet
 from kernel.loaded_rules import TOOLS
-from kernel.namespace import Namespace
 from kernel.near import packets_near
 from kernel.whole_way import WholeWay
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ctpolicy.hazards.admission import LOOPBACK_SOURCES, Admissions, admissions, at_hook
+from ctpolicy.hazards.admission import FROM_LOOPBACK, Admissions, admissions, at_hook
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
-from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked
+from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked, together
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
@@ -24,10 +24,10 @@ from ctpolicy.hazards.rules import About, Hook, HostRules, Rule
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
 from ctpolicy.hazards.walk import walk
-from ctpolicy.packetspace.fields import Family, Path
+from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Field, family_set, path_set
+from ctpolicy.packetspace.universe import Field, family_set
 
 LOSSES: Final = frozenset({"HZ001", "HZ002", "HZ003"})
 """The hazards that an accept rule may help."""
@@ -40,12 +40,6 @@ _NEEDED: Final = {Family.IPV4: (3,), Family.IPV6: (2,)}
 """The ICMP types of hazard HZ003."""
 _OTHERS: Final = {Family.IPV4: (11, 12), Family.IPV6: (1, 3, 4)}
 """Other errors, which are accepted too if they were before."""
-
-_FROM_LOOPBACK: Final = PacketSpace.of_boxes(
-    {Field.PATH: path_set(Path.IN, Path.FORWARD), Field.FAMILY: family_set(family), Field.SOURCE: sources}
-    for family, sources in LOOPBACK_SOURCES.items()
-)
-"""Packets that nobody sends: the kernel takes none from outside with a source of its own `lo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +71,25 @@ class Accepted:
         remedies: the rules.
         host: the host with them.
         left: what drops still, with no rule that helps.
+        hazards: those that there are with the rules, of the same packets.
     """
 
     remedies: tuple[Remedy, ...]
     host: HostRules
     left: tuple[Drop, ...]
+    hazards: tuple[Hazard, ...]
 
 
 def accept_rules(host: HostRules, newly: PacketSpace, untracked: PacketSpace, hazards: Sequence[Hazard]) -> Accepted:
     """Accept rules for as many hazards as they can help."""
     trial = _Trial(host, newly, untracked)
     found = list(hazards)
+    asked = together(one.space for one in hazards if one.code in LOSSES)
     for _ in range(MOST_ROUNDS):
         if not trial.take(drops(host, found, untracked)):
             break
-        found = hazards_between(trial.host, newly, untracked)
-    return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left))
+        found = [one for one in hazards_between(trial.host, newly, untracked) if one.space & asked]
+    return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left), tuple(found))
 
 
 def drops(host: HostRules, hazards: Iterable[Hazard], untracked: PacketSpace) -> list[Drop]:
@@ -106,19 +103,18 @@ def drops(host: HostRules, hazards: Iterable[Hazard], untracked: PacketSpace) ->
                     if there and next(places(host, hazard.rule, hook), None):
                         key = (hazard.rule, hook, situation, family)
                         before, packets = alike.get(key, ([], PacketSpace.none()))
-                        alike[key] = ([*before, hazard], packets | there)
+                        alike[key] = ([*before, replace(hazard, space=there)], packets | there)
     return [Drop(*key, tuple(found), space) for key, (found, space) in alike.items()]
 
 
-def is_of_half_a_flow(hazard: Hazard, untracked: PacketSpace) -> bool:
-    """Whether packets are lost that stay tracked, because what they answer does not."""
-    return hazard.code == "HZ002" and not hazard.space & untracked
+def of_half_flows(hazard: Hazard, untracked: PacketSpace) -> PacketSpace:
+    """The packets that stay tracked, and are lost because what they answer does not."""
+    return hazard.space - untracked if hazard.code == "HZ002" else PacketSpace.none()
 
 
 def _kinds(hazard: Hazard, untracked: PacketSpace) -> Iterator[tuple[Situation, Family | None, PacketSpace]]:
     if hazard.traffic is not Traffic.ERRORS:
-        if not is_of_half_a_flow(hazard, untracked):
-            yield Situation.UNTRACKED, None, hazard.space & untracked
+        yield Situation.UNTRACKED, None, hazard.space & untracked
         return
     for family in Family:
         space = hazard.space & PacketSpace.of_boxes([{Field.FAMILY: family_set(family)}])
@@ -135,7 +131,7 @@ class _Trial:
     left: list[Drop] = field(default_factory=list)
     seen: set[tuple[Rule, Hook, Situation, Family | None]] = field(default_factory=set)
     passing: dict[Route, PacketSpace] = field(default_factory=dict)
-    lost: dict[tuple[Hook, Situation], PacketSpace] = field(default_factory=dict)
+    lost: dict[Situation, PacketSpace] = field(default_factory=dict)
     helping: list[tuple[Hook, Situation, str, str]] = field(default_factory=list)
 
     def take(self, found: Sequence[Drop]) -> bool:
@@ -151,10 +147,9 @@ class _Trial:
         return len(self.remedies) > number
 
     def _note(self, found: Iterable[Drop]) -> None:
-        """All that is lost at a hook may be accepted by one rule, for whichever of several drops it looks."""
+        """All that is lost may be accepted by any rule, whichever of several drops it is for."""
         for drop in found:
-            key = (drop.hook, drop.situation)
-            self.lost[key] = self.lost.get(key, PacketSpace.none()) | drop.space
+            self.lost[drop.situation] = self.lost.get(drop.situation, PacketSpace.none()) | drop.space
 
     def _is_helped_by_another(self, drop: Drop) -> bool:
         """Whether what was put in already helps; the remedy is then one for this, too."""
@@ -191,10 +186,10 @@ class _Trial:
     def _admitted(self, drop: Drop) -> Iterator[Admissions]:
         """What may be accepted: in the fewest words, with all that is lost at the hook; and this drop's alone."""
         types = self._types(drop)
-        within = _FROM_LOOPBACK
+        within = FROM_LOOPBACK
         if drop.situation is Situation.UNTRACKED:
             within |= self._passing(drop.hook)
-        for more in (within | self.lost[drop.hook, drop.situation], within):
+        for more in (within | self.lost[drop.situation], within):
             yield admissions(drop.space, more, drop.hook, drop.situation, types)
 
     def _is_good(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
@@ -233,7 +228,7 @@ class _Trial:
 
     def _opens(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether other packets pass than those of the hazard."""
-        space = admitted.space - self.lost[drop.hook, drop.situation] - _FROM_LOOPBACK
+        space = admitted.space - self.lost[drop.situation] - FROM_LOOPBACK
         types = self._types(drop) or ANY_ICMP_TYPE
         if drop.situation is Situation.UNTRACKED:
             space &= self.untracked
