@@ -67,7 +67,7 @@ class Bypass:
         return _was_known(hazard, asked) or _was_known(hazard, self.without(PacketSpace.none()))
 
 
-def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard], taken: set[str]) -> Remedy | None:
+def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], taken: set[str]) -> Remedy | None:
     """Track entries against hazards.
 
     Args:
