@@ -177,14 +177,34 @@ def test_names_of_the_policy_are_not_taken_twice() -> None:
 
 
 def test_path_on_which_packets_are_translated_is_left_out_of_an_entry() -> None:
-    masquerade = chain([match(meta("oifname"), "eth0"), {"masquerade": None}], hook="forward", kind="nat")
-    rules = masquerade | {"base": masquerade["base"] | {"hook": "postrouting", "prio": 100}}
-    found = case(host(table("nat", {"postrouting": rules}, family="ip")), "ports: udp/53\n    families: [ipv4]")
-    dnat = {"dnat": {"family": "ip", "addr": "10.0.0.1"}}
-    pre = chain([match(meta("iifname"), "eth9"), dnat], hook="prerouting", priority=-100, kind="nat")
-    found = case(host(table("nat", {"prerouting": pre}, family="ip")), "ports: udp/53\n    families: [ipv4]")
-    lines = {one.text for one in found.of_kind(Kind.NARROWER)}
-    assert all("paths: [" in one for one in lines)
+    redirected = chain([match(payload("udp dport"), 53), {"redirect": {"port": 5300}}], hook="output", kind="nat")
+    found = case(host(table("nat", {"output": redirected}, family="ip")), "ports: udp/53\n    families: [ipv4]")
+    (less,) = [one for one in found.of_kind(Kind.NARROWER) if "HZ004" in one.codes]
+    assert less.replaces == "entry-1"
+    assert "paths: [in, forward]" in less.text
+
+
+FIREWALLD = {
+    "filter_INPUT": chain(ESTABLISHED, [state("invalid"), DROP], [jump("filter_INPUT_ZONES")], hook="input"),
+    "filter_INPUT_ZONES": chain([jump("filter_IN_public")]),
+    "filter_IN_public": chain([jump("filter_INPUT_POLICIES_pre")], TO_ITSELF, [DROP]),
+    "filter_INPUT_POLICIES_pre": chain(),
+}
+
+
+def test_firewalld_takes_a_policy_of_rich_rules() -> None:
+    found = case(host(table("firewalld", FIREWALLD)), CLIENT)
+    untracked = next(one for one in found.of_kind(Kind.ACCEPT) if one.codes == ("HZ002",))
+    assert "insert rule inet firewalld filter_IN_public index 2" in untracked.commands[0]
+    rich = 'rule family="ipv4" source address="192.0.2.53" source-port port="53" protocol="udp" accept'
+    assert f"    firewall-cmd --permanent --policy=ctpolicy-input --add-rich-rule='{rich}'" in untracked.lasting
+
+
+def test_what_firewalld_drops_before_its_policies_it_has_no_setting_for() -> None:
+    found = case(host(table("firewalld", FIREWALLD)), CLIENT)
+    errors = [one for one in found.of_kind(Kind.ACCEPT) if one.codes == ("HZ003",)]
+    assert errors
+    assert not any("firewall-cmd" in line for one in errors for line in one.lasting)
 
 
 def test_each_hazard_is_in_a_remedy_or_in_advice() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from ctpolicy.hazards.accepting import LOSSES, of_half_flows
+from ctpolicy.hazards.dropping import LOSSES, of_half_flows
 from ctpolicy.hazards.remedies_text import remedies_text
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.iptables.host_rules import host_rules as rules_of_iptables

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from ctpolicy.hazards.accepting import LOSSES, accept_rules
+from ctpolicy.hazards.accepting import accept_rules
 from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.dropping import LOSSES
 from ctpolicy.hazards.fates import Outcome, together
 from ctpolicy.hazards.remedies import remedies
 from ctpolicy.hazards.routes import Route

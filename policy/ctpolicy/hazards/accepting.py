@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ctpolicy.hazards.admission import FROM_LOOPBACK, Admissions, admissions, at_hook
+from ctpolicy.hazards.admission import FROM_LOOPBACK, Admissions, admissions
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
+from ctpolicy.hazards.dropping import LOSSES, NEEDED, Drop, drops, needed_types
 from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked, together
-from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.firewalld import firewalld_policy
+from ctpolicy.hazards.hazard import Hazard
 from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
 from ctpolicy.hazards.remedy import Kind, Remedy
@@ -27,40 +29,13 @@ from ctpolicy.hazards.walk import walk
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Field, family_set
-
-LOSSES: Final = frozenset({"HZ001", "HZ002", "HZ003"})
-"""The hazards that an accept rule may help."""
 
 MOST_ROUNDS: Final = 4
 MOST_RULES: Final = 32
 """Live rules that drop, for which accept rules are looked for."""
 
-_NEEDED: Final = {Family.IPV4: (3,), Family.IPV6: (2,)}
-"""The ICMP types of hazard HZ003."""
 _OTHERS: Final = {Family.IPV4: (11, 12), Family.IPV6: (1, 3, 4)}
 """Other errors, which are accepted too if they were before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """What one live rule drops at one hook now and did not before.
-
-    Args:
-        rule: the rule.
-        hook: the hook.
-        situation: what the packets are to conntrack now.
-        family: of ICMP errors; None for other packets.
-        hazards: those that say so.
-        space: the packets.
-    """
-
-    rule: Rule
-    hook: Hook
-    situation: Situation
-    family: Family | None
-    hazards: tuple[Hazard, ...]
-    space: PacketSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,36 +65,6 @@ def accept_rules(host: HostRules, newly: PacketSpace, untracked: PacketSpace, ha
             break
         found = [one for one in hazards_between(trial.host, newly, untracked) if one.space & asked]
     return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left), tuple(found))
-
-
-def drops(host: HostRules, hazards: Iterable[Hazard], untracked: PacketSpace) -> list[Drop]:
-    """The hazards of dropped packets, by rule, hook and what the packets are now."""
-    alike: dict[tuple[Rule, Hook, Situation, Family | None], tuple[list[Hazard], PacketSpace]] = {}
-    for hazard in hazards:
-        if hazard.code in LOSSES and hazard.rule is not None:
-            for situation, family, space in _kinds(hazard, untracked):
-                for hook in Hook:
-                    there = at_hook(space, hook)
-                    if there and next(places(host, hazard.rule, hook), None):
-                        key = (hazard.rule, hook, situation, family)
-                        before, packets = alike.get(key, ([], PacketSpace.none()))
-                        alike[key] = ([*before, replace(hazard, space=there)], packets | there)
-    return [Drop(*key, tuple(found), space) for key, (found, space) in alike.items()]
-
-
-def of_half_flows(hazard: Hazard, untracked: PacketSpace) -> PacketSpace:
-    """The packets that stay tracked, and are lost because what they answer does not."""
-    return hazard.space - untracked if hazard.code == "HZ002" else PacketSpace.none()
-
-
-def _kinds(hazard: Hazard, untracked: PacketSpace) -> Iterator[tuple[Situation, Family | None, PacketSpace]]:
-    if hazard.traffic is not Traffic.ERRORS:
-        yield Situation.UNTRACKED, None, hazard.space & untracked
-        return
-    for family in Family:
-        space = hazard.space & PacketSpace.of_boxes([{Field.FAMILY: family_set(family)}])
-        yield Situation.INVALID, family, space - untracked
-        yield Situation.UNTRACKED, family, space & untracked
 
 
 @dataclass(slots=True)
@@ -179,9 +124,14 @@ class _Trial:
                 told = commands(place, admitted.each, label)
                 changed = self._changed(place, admitted)
                 if told and self._is_good(drop, admitted, changed):
+                    lasting = (*told.lasting, *self._by_firewalld(drop, admitted, place))
                     self.host = changed
-                    return _offered(drop, admitted, place, told)
+                    return _offered(drop, admitted, place, replace(told, lasting=lasting))
         return None
+
+    def _by_firewalld(self, drop: Drop, admitted: Admissions, place: Place) -> tuple[str, ...]:
+        found = firewalld_policy(self.host, place, admitted)
+        return found.lines if found and self._helps(drop, drop.space & admitted.space, found.host) else ()
 
     def _admitted(self, drop: Drop) -> Iterator[Admissions]:
         """What may be accepted: in the fewest words, with all that is lost at the hook; and this drop's alone."""
@@ -213,7 +163,7 @@ class _Trial:
 
     def _helps(self, drop: Drop, packets: PacketSpace, changed: HostRules) -> bool:
         """Whether the rule drops nothing more of these packets."""
-        types = _needed(drop)
+        types = needed_types(drop)
         for route in _routes(drop.hook):
             space = packets & route.packets
             after = walk(changed, route, drop.situation, space, types)
@@ -242,7 +192,7 @@ class _Trial:
 
     def _passes_by(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether packets are spared a rule that drops by what changes: a limit, a list that programs fill."""
-        types = _needed(drop)
+        types = needed_types(drop)
         for route in _routes(drop.hook):
             space = admitted.space & drop.space & route.packets
             before, after = (walk(one, route, drop.situation, space, types) for one in (self.host, changed))
@@ -254,7 +204,7 @@ class _Trial:
         """Of ICMP errors: the types that were accepted as related."""
         if drop.family is None:
             return IntervalSet()
-        found = list(_NEEDED[drop.family])
+        found = list(NEEDED[drop.family])
         for one in _OTHERS[drop.family]:
             walked = [
                 (route, walk(self.host, route, Situation.RELATED, drop.space, IntervalSet.single(one)))
@@ -263,12 +213,6 @@ class _Trial:
             if all(drop.space & route.packets <= way.certainly({Outcome.ACCEPTED}) for route, way in walked):
                 found.append(one)
         return IntervalSet.of((one, one) for one in found)
-
-
-def _needed(drop: Drop) -> IntervalSet:
-    if drop.family is None:
-        return ANY_ICMP_TYPE
-    return IntervalSet.of((one, one) for one in _NEEDED[drop.family])
 
 
 def _changing(walked: Walked) -> set[Rule]:

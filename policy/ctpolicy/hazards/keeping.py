@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
-from ctpolicy.hazards.accepting import of_half_flows
 from ctpolicy.hazards.admission import FROM_LOOPBACK
 from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.dropping import of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.remedy import Kind, Remedy
 from ctpolicy.hazards.reversing import reverse

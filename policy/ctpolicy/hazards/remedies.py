@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ctpolicy.hazards.accepting import LOSSES, accept_rules, of_half_flows
+from ctpolicy.hazards.accepting import accept_rules
+from ctpolicy.hazards.dropping import LOSSES, of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.keeping import Bypass, kept_tracked, narrower
 from ctpolicy.hazards.remedy import Kind, Remedy
