@@ -33,6 +33,13 @@ from ctpolicy.packetspace.universe import Box
 MOST_BOXES: Final = 8
 """Of packets that are to be kept."""
 
+MANY: Final = 100
+"""Hazards."""
+MOST_QUESTIONS: Final = 16
+"""Times that the hazards of something are asked for."""
+MOST_OF_MANY: Final = 5
+"""Likewise where there are many."""
+
 MOST_STEPS: Final = 3
 """Times that what an entry brings about is kept tracked too."""
 
@@ -46,14 +53,23 @@ class Bypass:
         newly: packets that were tracked, and are to be untracked.
         untracked: all that are to be untracked.
         policy: that says so, if there is one.
+        asked: the hazards that are to be helped.
         known: hazards that were asked for, by what was left untracked.
+        spaces: those that there are as it is, by all but their packets.
     """
 
     host: HostRules
     newly: PacketSpace
     untracked: PacketSpace
     policy: Policy | None = None
+    asked: Sequence[Hazard] = ()
     known: dict[PacketSpace, list[Hazard]] = field(default_factory=dict)
+    spaces: dict[tuple[object, ...], PacketSpace] = field(default_factory=dict)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether hazards may be asked for once more: where there are many, that takes long."""
+        return len(self.known) < (MOST_QUESTIONS if len(self.asked) <= MANY else MOST_OF_MANY)
 
     def without(self, kept: PacketSpace) -> list[Hazard]:
         """The hazards if packets stay tracked."""
@@ -62,9 +78,23 @@ class Bypass:
             self.known[left] = hazards_between(self.host, self.newly - kept, left)
         return self.known[left]
 
-    def had(self, hazard: Hazard, asked: Sequence[Hazard]) -> bool:
-        """Whether there is such a hazard as it is: mostly it is one of those that were asked about."""
-        return _was_known(hazard, asked) or _was_known(hazard, self.without(PacketSpace.none()))
+    def had(self, hazard: Hazard) -> bool:
+        """Whether there is such a hazard as it is. Mostly it is one of those that are to be helped, but not always:
+        some may have been acknowledged."""
+        if not self.spaces:
+            self._know(self.asked)
+        if not self._knows(hazard):
+            self._know(self.without(PacketSpace.none()))
+        return self._knows(hazard)
+
+    def _know(self, found: Iterable[Hazard]) -> None:
+        for one in found:
+            for certainty in {False, one.is_certain}:  # what is certain is possible, too
+                key = (one.code, one.rule, certainty)
+                self.spaces[key] = self.spaces.get(key, PacketSpace.none()) | one.space
+
+    def _knows(self, hazard: Hazard) -> bool:
+        return hazard.space <= self.spaces.get((hazard.code, hazard.rule, hazard.is_certain), PacketSpace.none())
 
 
 def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], taken: set[str]) -> Remedy | None:
@@ -78,12 +108,13 @@ def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], taken: set[str]) -> 
     wanted = PacketSpace.none()
     for hazard in hazards:
         wanted |= _to_keep(hazard, bypass.untracked)
-    for _ in range(MOST_STEPS):
+    for _ in range(MOST_STEPS if bypass.may_ask else 0):
         entries, is_complete = _entries(wanted, bypass.untracked)
         kept = entries_space(entries)
         left = bypass.without(kept)
-        rest = [one for one in left if _is_one_of(one, hazards)]
-        new = [one for one in left if not bypass.had(one, hazards)]
+        wanted_away = {_what(one) for one in hazards}
+        rest = [one for one in left if _what(one) in wanted_away and _is_one_of(one, hazards)]
+        new = [one for one in left if not bypass.had(one)]
         if not entries or (rest and is_complete):
             return None
         if not new:
@@ -104,9 +135,9 @@ def narrower(bypass: Bypass, hazards: Sequence[Hazard]) -> Iterator[Remedy]:
                     replace(policy, bypass=tuple(less if one is entry else one for one in policy.bypass))
                 )
                 kept = bypass_space(policy) - rest
-                if kept & bypass.newly and rest & bypass.newly and not _meet(hazards, rest):
+                if bypass.may_ask and kept & bypass.newly and rest & bypass.newly and not _meet(hazards, rest):
                     left = bypass.without(kept)
-                    if all(bypass.had(one, hazards) and not _is_one_of(one, hazards) for one in left):
+                    if all(bypass.had(one) and not _is_one_of(one, hazards) for one in left):
                         lines = "\n".join(_lines(less))
                         yield Remedy(Kind.NARROWER, tuple(hazards), entries=(less,), replaces=entry.name, text=lines)
 
@@ -163,16 +194,8 @@ def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
 
 
 def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
-    return any(_what(one) == _what(hazard) and one.space & hazard.space for one in hazards)
+    return any(one.space & hazard.space for one in hazards if _what(one) == _what(hazard))
 
 
 def _what(hazard: Hazard) -> tuple[object, ...]:
     return hazard.code, hazard.rule, hazard.traffic, hazard.is_certain
-
-
-def _was_known(hazard: Hazard, known: Iterable[Hazard]) -> bool:
-    alike = PacketSpace.none()
-    for one in known:
-        if one.code == hazard.code and one.rule == hazard.rule and (one.is_certain or not hazard.is_certain):
-            alike |= one.space
-    return hazard.space <= alike

@@ -40,11 +40,11 @@ def remedies(
         untracked: all packets that are to be untracked.
         policy: that says so; with it names of entries are not taken twice, and narrower entries are looked for.
     """
-    bypass = Bypass(host, newly, untracked, policy)
+    bypass = Bypass(host, newly, untracked, policy, hazards)
     accepted = accept_rules(host, newly, untracked, hazards)
     offered = list(accepted.remedies)
     accepted_left = [hazard for drop in accepted.left for hazard in drop.hazards]
-    if not all(bypass.had(one, hazards) for one in accepted.hazards if one.code not in LOSSES):
+    if not all(bypass.had(one) for one in accepted.hazards if one.code not in LOSSES):
         offered, accepted_left = [], [one for one in hazards if one.code in LOSSES]
     halves = [replace(one, space=half) for one in hazards if (half := of_half_flows(one, untracked))]
     others = [one for one in hazards if one.code not in LOSSES and one.code != NOT_FOLLOWED]
@@ -61,7 +61,9 @@ def _by_code(hazards: Iterable[Hazard]) -> Iterator[list[Hazard]]:
     alike: dict[tuple[str, bool], list[Hazard]] = {}
     for one in hazards:
         alike.setdefault((one.code, one.is_certain), []).append(one)
-    yield from alike.values()
+    # Where few questions may be asked, those come first that nothing else helps against.
+    for key in sorted(alike, key=lambda key: (not key[1], key[0] in LOSSES)):
+        yield alike[key]
 
 
 def _joined(offered: Iterable[Remedy]) -> Iterator[Remedy]:
@@ -84,10 +86,13 @@ def _advice(hazards: Iterable[Hazard], offered: Sequence[Remedy]) -> Iterator[Re
     helped: dict[tuple[object, ...], PacketSpace] = {}
     for one in (hazard for remedy in offered for hazard in remedy.hazards):
         helped[_what(one)] = helped.get(_what(one), PacketSpace.none()) | one.space
+    alike: dict[tuple[str, bool, str], list[Hazard]] = {}
     for hazard in hazards:
         left = hazard.space - helped.get(_what(hazard), PacketSpace.none())
         if left:
-            yield Remedy(Kind.ADVICE, (replace(hazard, space=left),), notes=(_words(hazard),))
+            alike.setdefault((hazard.code, hazard.is_certain, _words(hazard)), []).append(replace(hazard, space=left))
+    for (_, _, words), found in alike.items():
+        yield Remedy(Kind.ADVICE, tuple(found), notes=(words,))
 
 
 def _what(hazard: Hazard) -> tuple[object, ...]:
