@@ -108,4 +108,6 @@ def _words(hazard: Hazard) -> str:
         return (
             "No rule was found that lets these packets through and nothing else: bypass fewer, or leave the entry out."
         )
-    return "No track entry was found that helps: leave the entry out that bypasses these packets."
+    return (
+        "No track entry was found that helps (of many hazards, few are tried): leave out what bypasses these packets."
+    )
