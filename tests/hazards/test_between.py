@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.language.load import load_text
 from ctpolicy.meaning_space import bypass_space
@@ -56,14 +57,31 @@ def test_answers_to_a_client_are_lost() -> None:
 def test_icmp_errors_are_lost() -> None:
     accepted = [match(payload("udp sport"), 53), ACCEPT]
     found = hazards(firewall([state("established", "related"), ACCEPT], accepted), CLIENT)
-    assert told(found) == {("HZ003", True, "policy drop")}
+    assert told(found) == {("HZ003", True, "policy drop"), ("HZ020", True, "policy drop")}
 
 
 def test_icmp_errors_that_are_accepted_by_type_are_not_lost() -> None:
     types = [match(payload("icmp type"), "destination-unreachable"), ACCEPT]
     types6 = [match(payload("icmpv6 type"), "packet-too-big"), ACCEPT]
     rules = [[state("established", "related"), ACCEPT], types, types6, [match(payload("udp sport"), 53), ACCEPT]]
-    assert hazards(firewall(*rules), CLIENT) == []
+    found = hazards(firewall(*rules), CLIENT)
+    assert told(found) == {("HZ020", True, "policy drop")}, "what is unreachable is told by another type in IPv6"
+
+
+def test_what_is_dropped_for_being_new_is_let_through() -> None:
+    rules = chain([state("new"), match(payload("udp dport"), 53), DROP], hook="input", policy="accept")
+    found = hazards(host(table("firewall", {"input": rules})), SERVICE)
+    assert ("HZ018", True, "ct state new udp dport 53 drop") in told(found)
+
+
+def test_what_users_say_is_a_request_is_not_taken_for_an_answer() -> None:
+    rules = firewall([state("established", "related"), ACCEPT])
+    policy = load_text("apiVersion: ctpolicy/v1\nname: test\nbypass:\n  - {name: exporter, host-service: tcp/9100}\n")
+    space = bypass_space(policy)
+    lost = [one for one in hazards_between(rules, space, space, Roles.of(policy)) if one.code == "HZ002"]
+    assert not any(parse_packet("in tcp 192.0.2.1:40000 -> 192.0.2.2:9100") in one.space for one in lost)
+    lost = [one for one in hazards_between(rules, space, space) if one.code == "HZ002"]
+    assert any(parse_packet("in tcp 192.0.2.1:40000 -> 192.0.2.2:9100") in one.space for one in lost)
 
 
 def test_first_packets_that_are_accepted_as_new_are_lost() -> None:

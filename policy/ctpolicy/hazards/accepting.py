@@ -21,6 +21,7 @@ from ctpolicy.hazards.hazard import Hazard
 from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
 from ctpolicy.hazards.remedy import Kind, Remedy
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import About, Hook, HostRules, Rule
 from ctpolicy.hazards.situations import Situation
@@ -55,7 +56,9 @@ class Accepted:
     hazards: tuple[Hazard, ...]
 
 
-def accept_rules(host: HostRules, newly: PacketSpace, untracked: PacketSpace, hazards: Sequence[Hazard]) -> Accepted:
+def accept_rules(
+    host: HostRules, newly: PacketSpace, untracked: PacketSpace, hazards: Sequence[Hazard], roles: Roles
+) -> Accepted:
     """Accept rules for as many hazards as they can help."""
     trial = _Trial(host, newly, untracked)
     found = list(hazards)
@@ -63,7 +66,7 @@ def accept_rules(host: HostRules, newly: PacketSpace, untracked: PacketSpace, ha
     for _ in range(MOST_ROUNDS):
         if not trial.take(drops(host, found, untracked)):
             break
-        found = [one for one in hazards_between(trial.host, newly, untracked) if one.space & asked]
+        found = [one for one in hazards_between(trial.host, newly, untracked, roles) if one.space & asked]
     return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left), tuple(found))
 
 

@@ -2,10 +2,10 @@
 
 Each question is two walks of the same packets, as conntrack showed them to rules before and as it does now:
 
-    requests   new before, untracked now
+    requests   new before, untracked now; what was dropped for being new, and no longer is, too
     replies    established before (if the flow's first packet was accepted), untracked now; and those that stay
                tracked while what they answer does not, which are invalid (tcp) or new (others) now
-    errors     ICMP errors that path MTU discovery needs: related before, invalid now
+    errors     ICMP errors that senders act on: related before, invalid now
 
 and, of the walks before, what NAT and other users of conntrack did to them. A packet of the space is looked at as a
 request and as a reply, because nothing tells which it is; as a reply only if what it would answer is accepted, and
@@ -26,7 +26,13 @@ from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.hazards.situations import Situation
-from ctpolicy.hazards.taking import services_lost, translations_lost, unanswered_translations
+from ctpolicy.hazards.taking import (
+    proxies_met,
+    proxies_passed,
+    services_lost,
+    translations_lost,
+    unanswered_translations,
+)
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
 from ctpolicy.hazards.walk import Known, walk
 from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
@@ -34,8 +40,12 @@ from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Field
 
-_TOO_BIG: Final = {Family.IPV4: IntervalSet.single(3), Family.IPV6: IntervalSet.single(2)}
-"""The ICMP types that path MTU discovery needs: destination unreachable, packet too big."""
+_ERRORS: Final = {
+    Family.IPV4: (("HZ003", IntervalSet.single(3)),),
+    Family.IPV6: (("HZ003", IntervalSet.single(2)), ("HZ020", IntervalSet.single(1))),
+}
+"""The ICMP types that senders act on, by what is lost with them. IPv4 says with one type what is unreachable, and that
+a packet is too big for its path."""
 _TCP: Final = PacketSpace.of_boxes([{Field.PROTOCOL: IntervalSet.single(PROTOCOL_NUMBERS["tcp"])}])
 
 
@@ -85,8 +95,12 @@ class _Question:
             yield from certain_and_possible(
                 "HZ001", Traffic.REQUESTS, loss.step, loss.possibly, loss.certainly, loss.before
             )
+        for gain in losses(after, requests):
+            yield from certain_and_possible("HZ018", Traffic.REQUESTS, gain.step, gain.possibly, gain.certainly)
         yield from translations_lost(requests, route)
         yield from services_lost(requests, Traffic.REQUESTS)
+        yield from proxies_passed(requests, after)
+        yield from proxies_met(after)
         yield from self._half_flows(route, requests)
         yield from self._errors(route, possibly_accepted(requests), usually_accepted(requests))
 
@@ -130,10 +144,10 @@ class _Question:
         for family in Family:
             about = errors(possible, route, family)
             sure = errors(certain, route, family)
-            yield from self._errors_of(family, about, sure.space if sure.is_exact else PacketSpace.none())
+            for code, types in _ERRORS[family]:
+                yield from self._errors_of(code, types, about, sure.space if sure.is_exact else PacketSpace.none())
 
-    def _errors_of(self, family: Family, about: Answers, certain: PacketSpace) -> Iterator[Hazard]:
-        types = _TOO_BIG[family]
+    def _errors_of(self, code: str, types: IntervalSet, about: Answers, certain: PacketSpace) -> Iterator[Hazard]:
         for situation, space in (
             (Situation.INVALID, about.space - self.untracked),
             (Situation.UNTRACKED, about.space & self.newly),
@@ -143,5 +157,5 @@ class _Question:
                 after = self._walk(about.route, situation, space, types)
                 for loss in losses(before, after):
                     yield from certain_and_possible(
-                        "HZ003", Traffic.ERRORS, loss.step, loss.possibly, loss.certainly & certain, loss.before
+                        code, Traffic.ERRORS, loss.step, loss.possibly, loss.certainly & certain, loss.before
                     )

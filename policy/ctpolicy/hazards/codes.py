@@ -4,6 +4,9 @@ HZ001 to HZ003   accepted before, dropped now
 HZ004 to HZ006   translated before, not now
 HZ007 to HZ014   given something by conntrack before, or giving it something, and not now
 HZ015            what cannot be told
+HZ018            dropped before, let through now
+HZ019            taken by a transparent proxy before, not now
+HZ020            ICMP errors again, those of less weight
 """
 
 from __future__ import annotations
@@ -57,6 +60,14 @@ CODES: Final = tuple(
         ("HZ012", "not-offloaded", Severity.WARNING, "Flows no longer go by a flow table."),
         ("HZ013", "synproxy", Severity.WARNING, "SYNPROXY meets packets that it sees no connection of."),
         ("HZ014", "timeout-lost", Severity.INFORMATION, "Connections no longer get a timeout of their own."),
+        ("HZ018", "let-through", Severity.WARNING, "What was dropped or limited while it was new is let through."),
+        ("HZ019", "past-the-proxy", Severity.WARNING, "Packets no longer come to a transparent proxy."),
+        (
+            "HZ020",
+            "unreachable-lost",
+            Severity.WARNING,
+            "ICMP errors that say what is unreachable become invalid: dropped.",
+        ),
         ("HZ015", "not-followed", Severity.INFORMATION, "Rules that are not followed may treat these otherwise."),
     )
 )

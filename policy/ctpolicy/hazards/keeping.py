@@ -18,6 +18,7 @@ from ctpolicy.hazards.dropping import of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.remedy import Kind, Remedy
 from ctpolicy.hazards.reversing import reverse
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.importing.candidates import kinds, matches
@@ -71,11 +72,16 @@ class Bypass:
         """Whether hazards may be asked for once more: where there are many, that takes long."""
         return len(self.known) < (MOST_QUESTIONS if len(self.asked) <= MANY else MOST_OF_MANY)
 
+    @property
+    def roles(self) -> Roles:
+        """What the policy says that its packets are."""
+        return Roles.of(self.policy) if self.policy else Roles.unknown()
+
     def without(self, kept: PacketSpace) -> list[Hazard]:
         """The hazards if packets stay tracked."""
         left = self.untracked - kept
         if left not in self.known:
-            self.known[left] = hazards_between(self.host, self.newly - kept, left)
+            self.known[left] = hazards_between(self.host, self.newly - kept, left, self.roles)
         return self.known[left]
 
     def had(self, hazard: Hazard) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ctpolicy.hazards.accepting import accept_rules
 from ctpolicy.hazards.dropping import LOSSES, of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.keeping import Bypass, kept_tracked, narrower
 from ctpolicy.hazards.remedy import Kind, Remedy
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.language.policy import Policy
 from ctpolicy.packetspace.space import PacketSpace
@@ -40,11 +42,12 @@ def remedies(
         untracked: all packets that are to be untracked.
         policy: that says so; with it names of entries are not taken twice, and narrower entries are looked for.
     """
+    roles = Roles.of(policy) if policy else Roles.unknown()
     bypass = Bypass(host, newly, untracked, policy, hazards)
-    accepted = accept_rules(host, newly, untracked, hazards)
+    accepted = accept_rules(host, newly, untracked, hazards, roles)
     offered = list(accepted.remedies)
     accepted_left = [hazard for drop in accepted.left for hazard in drop.hazards]
-    if not all(bypass.had(one) for one in accepted.hazards if one.code not in LOSSES):
+    if not all(bypass.had(one) for one in accepted.hazards if one.code not in LOSSES | {_LET_THROUGH}):
         offered, accepted_left = [], [one for one in hazards if one.code in LOSSES]
     halves = [replace(one, space=half) for one in hazards if (half := of_half_flows(one, untracked))]
     others = [one for one in hazards if one.code not in LOSSES and one.code != NOT_FOLLOWED]
@@ -54,6 +57,10 @@ def remedies(
         less = list(narrower(bypass, group))
         offered += [one for one in (kept, *less) if one is not None]
     return [*_joined(offered), *_advice(hazards, offered)]
+
+
+_LET_THROUGH: Final = "HZ018"
+"""Not held against an accept rule: without conntrack, nothing tells answers from packets that look like them."""
 
 
 def _by_code(hazards: Iterable[Hazard]) -> Iterator[list[Hazard]]:

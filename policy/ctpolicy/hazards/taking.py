@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from ctpolicy.hazards.fates import Outcome, Walked
+from ctpolicy.hazards.fates import Outcome, Touch, Walked, together
 from ctpolicy.hazards.hazard import Hazard, Traffic, certain_and_possible
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Asked, HostRules, Nat, Service, Step, Translation, Use
@@ -25,7 +25,6 @@ _SERVICES: Final = {
     Service.LIMIT: "HZ010",
     Service.ZONE: "HZ011",
     Service.OFFLOAD: "HZ012",
-    Service.SYNPROXY: "HZ013",
     Service.TIMEOUT: "HZ014",
 }
 _SOURCES: Final = frozenset({Nat.SOURCE, Nat.MASQUERADE})
@@ -50,6 +49,27 @@ def services_lost(walked: Walked, traffic: Traffic) -> Iterator[Hazard]:
         if isinstance(action, Use) and action.service in _SERVICES:
             certain = touch.space if not touch.doubt else PacketSpace.none()
             yield from certain_and_possible(_SERVICES[action.service], traffic, touch.step, touch.space, certain)
+
+
+def proxies_met(after: Walked) -> Iterator[Hazard]:
+    """SYNPROXY on packets that are untracked now: of a connection that it opens, it has to see the others tracked."""
+    for touch in _uses(after, Service.SYNPROXY):
+        certain = touch.space if not touch.doubt else PacketSpace.none()
+        yield from certain_and_possible("HZ013", Traffic.REQUESTS, touch.step, touch.space, certain)
+
+
+def proxies_passed(before: Walked, after: Walked) -> Iterator[Hazard]:
+    """TPROXY rules that the packets met, and do not meet now; those that ask nothing of conntrack take them as ever."""
+    for touch in _uses(before, Service.TPROXY):
+        still = together(one.space for one in _uses(after, Service.TPROXY) if one.step is touch.step)
+        surely = touch.space if not touch.doubt else PacketSpace.none()
+        yield from certain_and_possible("HZ019", Traffic.REQUESTS, touch.step, touch.space - still, surely)
+
+
+def _uses(walked: Walked, service: Service) -> Iterator[Touch]:
+    for touch in walked.touches:
+        if isinstance(touch.step.action, Use) and touch.step.action.service is service:
+            yield touch
 
 
 def unanswered_translations(host: HostRules, newly: PacketSpace, route: Route, known: Known) -> Iterator[Hazard]:

@@ -159,6 +159,8 @@ class _Reading:
         elif word in _USES:
             yield from self._used(word, words)
         elif word in {"limit", "quota", "set", "map", "meter"}:
+            if '"ct count"' in json.dumps(body):  # of each element: `add @many { ip saddr ct count over 2 }`
+                yield self._step(Use(Service.LIMIT))
             self.open += (Open(words),)
         elif word not in _WITHOUT_EFFECT:
             yield from self._anything(words, verdict_targets(body))

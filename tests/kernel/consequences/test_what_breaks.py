@@ -23,16 +23,6 @@ pytestmark = pytest.mark.kernel
 HOSTS: Final = [pytest.param(host, id=host.name, marks=[pytest.mark.soak] if host.soak else []) for host in catalogue()]
 
 NOT_TOLD: Final = {
-    ("iptables-connlimit", "recent-new"): "a rule that limits new packets meets none",
-    ("iptables-synproxy", "web"): "SYNPROXY, which is asked for invalid and untracked packets alone, meets all",
-    ("iptables-tproxy", "web"): "TPROXY of new packets meets none",
-    ("kube-proxy-iptables", "empty"): "what was rejected because it was new goes by",
-    ("kube-proxy-nft", "empty"): "likewise",
-    ("kube-proxy-nft", "unallocated"): "likewise, of what was dropped",
-    ("nft-connlimit", "of-new"): "`ct count` is asked for new packets alone",
-    ("nft-connlimit", "of-syn"): "`ct count` counts what has an entry",
-    ("nft-synproxy", "web"): "as with iptables",
-    ("nft-unreachable-dropped", "closed6"): "an ICMP error that is not about a path's MTU",
     ("track-again-strict", "database"): "nothing is told of packets that are tracked again",
     ("track-again-strict", "metrics"): "likewise",
     ("track-again-translated", "database"): "likewise",
