@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ctpolicy.oracle.worlds import Oracle
 from kernel.namespace import Namespace, make_namespace
-from kernel.oracle import Oracle
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # No deadline for one example: another process on the machine is no fault of what is tested.
     slow = [HealthCheck.too_slow]
-    settings.register_profile("laws", max_examples=25, deadline=None, suppress_health_check=slow)
+    settings.register_profile("laws", max_examples=20, deadline=None, suppress_health_check=slow)
     settings.register_profile("soak", max_examples=1000, deadline=None, suppress_health_check=slow)
     settings.load_profile("soak" if config.getoption("--soak") else "laws")
 

@@ -14,7 +14,8 @@ PACKAGE: Final = Path(__file__).parent.parent / "policy" / "ctpolicy"
 BELOW_BACKENDS: Final = {"netfilter", "meaning", "meaning_space", "language", "packetspace"}
 BACKENDS: Final = {"nftables", "iptables"}
 EVERYTHING: Final = (
-    BELOW_BACKENDS
+    {"boundaries", "oracle"}
+    | BELOW_BACKENDS
     | BACKENDS
     | {"namespaces", "hazards", "importing", "plan", "apply", "review", "conntrack", "metrics", "doctor"}
 )
@@ -25,6 +26,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "language": {"packetspace", "meaning"},  # the loader's last stage asks what was read (decision 0004)
     "meaning": {"language.policy", "packetspace"},
     "meaning_space": {"language.policy", "meaning", "packetspace"},
+    "boundaries": {"meaning", "language.policy", "packetspace"},
     "netfilter": {"meaning", "language.policy", "packetspace"},
     "hazards": BELOW_BACKENDS,
     "nftables": BELOW_BACKENDS | {"hazards"},  # which they tell their rules in the form of
@@ -33,7 +35,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "importing": BELOW_BACKENDS | BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS | {"hazards"},
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
-    "review": BELOW_BACKENDS | BACKENDS | {"hazards", "plan"},
+    "oracle": BELOW_BACKENDS | BACKENDS,
+    "review": BELOW_BACKENDS | BACKENDS | {"boundaries", "hazards", "oracle", "plan"},
     "metrics": BELOW_BACKENDS | {"plan", "apply", "conntrack"},
     "doctor": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan", "apply", "conntrack"},
     "__main__": {"cli"},
@@ -76,9 +79,14 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "apply.timer": SYSTEM | FILES,  # starts the process that takes back what nobody confirms
     "apply.state": FILES,  # names directories
     "apply.unit_file": SYSTEM | FILES,  # writes the systemd unit
+    "review.git": SYSTEM | FILES,  # asks git what a repository holds
+    "review.revisions": {"os", "pathlib"},  # tells files from revisions, and reads what a review compares with
     "metrics.gathering": {"threading", "time"},  # asks with a time bound
     "metrics.server": {"http", "signal", "socket", "threading"},
     "metrics.textfile": SYSTEM | FILES,  # writes one
+    "oracle.namespace": SYSTEM | FILES,  # makes scratch namespaces and enters them
+    "oracle.worlds": {"socket", "time"},  # sends packets there
+    "oracle.asking": SYSTEM | FILES,  # is the child that leaves the host's namespace first
     "language": FILES,  # takes the names of policies and of the address files that they name
     "language.source": {"os"},  # reads them, and refuses what is no file or too large
     "language.trust": {"os"},  # looks who else could write them
@@ -87,14 +95,15 @@ MAY_TOUCH: Final[dict[str, set[str]]] = {
     "cli.terminal": SYSTEM,  # keys and signals
     "cli.main": {"os", "importlib"},  # NO_COLOR, a closed pipe; imports the command that was called, by its name
     "cli.conntrack": {"importlib"},  # imports the command that was called, by its name
-    "testing": SYSTEM | FILES,  # is shipped for tests, and imported by nothing
+    "testing": SYSTEM | FILES | {"importlib"},  # is shipped for tests, and imported by nothing; names are lazy
 }
 
 # Third-party packages, by the part that has a reason for them.
 BELONGS_TO: Final = {
     "click": "cli",
-    "hypothesis": "testing",
+    "hypothesis": "review",  # and testing's, which may use whatever users' tests do
     "jsonschema": "language",
+    "pytest": "testing",
     "prometheus_client": "metrics",
     "rich": "cli",
     "yaml": "language",

@@ -114,7 +114,20 @@ def test_set_up_says_so_when_python_is_too_old(tmp_path: Path) -> None:
 
 
 def test_set_up_asks_for_the_tools_that_are_used_and_no_others() -> None:
-    tools = ["conntrack", "ethtool", "ip", "ipset", "iptables", "nft", "ping", "socat", "ss", "systemctl", "unshare"]
+    tools = [
+        "chromium",
+        "conntrack",
+        "ethtool",
+        "ip",
+        "ipset",
+        "iptables",
+        "nft",
+        "ping",
+        "socat",
+        "ss",
+        "systemctl",
+        "unshare",
+    ]
     sources = [path for path in (ROOT / "tests").rglob("*.py") if path.parent != ROOT / "tests"]
     in_python = "\n".join(path.read_text() for path in sources)
     in_shell = "\n".join(path.read_text() for path in SCRIPTS if path.name != "install-system-packages")
@@ -180,3 +193,9 @@ def test_wheel_has_the_schemas_that_editors_read(wheel: zipfile.ZipFile) -> None
     assert schemas != []
     for schema in schemas:
         assert wheel.read(f"ctpolicy/schemas/{schema.name}") == schema.read_bytes()
+
+
+def test_wheel_has_the_style_and_the_script_of_reviews_pages(wheel: zipfile.ZipFile) -> None:
+    page = "ctpolicy/review/reports/page"
+    for name in ("style.css", "sort.js"):
+        assert wheel.read(f"{page}/{name}") == (ROOT / "policy" / page / name).read_bytes()

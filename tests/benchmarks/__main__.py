@@ -14,6 +14,7 @@ from benchmarks.packet_cost import measure_ports, measure_prefixes
 from benchmarks.packet_cost_iptables import measure_iptables_ports
 from benchmarks.packet_spaces import measure_spaces
 from benchmarks.plans import measure_plans
+from benchmarks.reviews import measure_reviews
 
 REPORT = Path("build/benchmarks.json")
 
@@ -25,6 +26,7 @@ def main() -> int:
         *measure_plans(),
         *measure_changes(),
         *measure_compile(),
+        *measure_reviews(),
         *measure_spaces(),
         *measure_ports(),
         *measure_prefixes(),

@@ -20,9 +20,9 @@ from benchmarks.sending import BATCH, Sender, best_clock, stay_on_one_processor
 from ctpolicy.language.load import load_text
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_text import text
+from ctpolicy.oracle.wire import frame
 from ctpolicy.packetspace.packet import Packet, parse_packet
 from kernel.namespace import Namespace
-from kernel.wire import frame
 
 PORT_LIMIT: Final = 1.3
 PREFIX_LIMIT: Final = 1.7

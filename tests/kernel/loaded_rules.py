@@ -10,9 +10,9 @@ from typing import Final
 from ctpolicy.iptables.read import read_raw_table
 from ctpolicy.iptables.read_sets import read_sets
 from ctpolicy.iptables.ruleset import RawTable, RawTables, Variant
+from ctpolicy.oracle.namespace import Namespace
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.packetspace.fields import Family
-from kernel.namespace import Namespace
-from kernel.oracle import Oracle
 
 TOOLS: Final = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 _PATIENCE: Final = ("-w", "30")

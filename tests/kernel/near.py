@@ -9,9 +9,9 @@ from random import Random
 from typing import Any, Final
 
 from ctpolicy.netfilter.treatment import Untracked
+from ctpolicy.oracle.sendable import DEVICES, UNNAMED, can_be_sent
 from ctpolicy.packetspace.fields import IPV6_EXTENSION_HEADERS, LOOPBACK, PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.packet import Address, Packet
-from kernel.oracle import DEVICES, UNNAMED, can_be_sent
 
 PROTOCOLS: Final = (1, 6, 6, 6, 17, 17, 17, 17, 47, 58, 132)
 INTERFACES: Final = ("", *(device for device in DEVICES if device != UNNAMED))

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from ctpolicy.iptables.ruleset import Variant
+from ctpolicy.oracle.namespace import Namespace
 from ctpolicy.packetspace.fields import Family
-from kernel.namespace import Namespace
 
 PREFIX: Final = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 

@@ -18,13 +18,13 @@ from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.space import raw_treatment
 from ctpolicy.netfilter import outcomes
 from ctpolicy.netfilter.treatment import Treatment
+from ctpolicy.oracle.worlds import Oracle, OracleError
 from ctpolicy.packetspace.fields import Path
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.universe import FOREST, packet_values
 from kernel.loaded_rules import Rules, loaded, loaded_in_both_worlds, read, restore, save
 from kernel.namespace import Namespace
 from kernel.near import agrees, packets_near
-from kernel.oracle import Oracle, OracleError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
 
@@ -32,7 +32,7 @@ FILES: Final = sorted((File(__file__).parent.parent / "scenarios" / "foreign-ipt
 WITH_DOUBT: Final = {"antrea", "calico", "proxmox", "synproxy"}
 """They ask for a mark, for a source's type, for a user, for TCP's flags."""
 
-PACKETS: Final = 8_000
+PACKETS: Final = 5_000
 
 of_every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 

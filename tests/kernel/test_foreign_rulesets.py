@@ -18,9 +18,9 @@ from ctpolicy.nftables.render_json import load_document
 from ctpolicy.nftables.render_text import text
 from ctpolicy.nftables.ruleset import Ruleset, Unmodelled
 from ctpolicy.nftables.space import ruleset_space
+from ctpolicy.oracle.worlds import Oracle
 from kernel.namespace import Namespace
 from kernel.near import agrees, packets_near
-from kernel.oracle import Oracle
 
 pytestmark = pytest.mark.kernel
 

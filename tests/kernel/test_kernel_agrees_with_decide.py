@@ -15,10 +15,11 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning import Meaning
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_text import text
+from ctpolicy.oracle.sendable import can_be_sent
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.testing.strategies import boundary_packets, dump, policy_documents
-from kernel.oracle import Oracle, can_be_sent
 
 pytestmark = pytest.mark.kernel
 

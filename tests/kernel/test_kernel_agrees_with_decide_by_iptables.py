@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctpolicy.language.load import load_text
+from ctpolicy.oracle.sendable import can_be_sent
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.testing.strategies import boundary_packets, dump, policy_documents
-from kernel.oracle import can_be_sent
 from kernel.raw_oracle import WAYS, RawOracle, Way, raw_oracle
 from kernel.test_kernel_agrees_with_decide import Tally, differences
 

@@ -26,9 +26,9 @@ from ctpolicy.iptables.ruleset import (
     Verdict,
     VerdictKind,
 )
+from ctpolicy.oracle.sendable import can_be_sent
 from ctpolicy.packetspace.fields import Family
 from ctpolicy.testing.strategies import boundary_packets
-from kernel.oracle import can_be_sent
 from kernel.raw_oracle import WAYS, RawOracle, Way, raw_oracle
 from kernel.test_kernel_agrees_with_decide import Tally, differences
 from policies import policy

@@ -25,8 +25,9 @@ from ctpolicy.nftables.ruleset import (
     Table,
     VerdictLookup,
 )
+from ctpolicy.oracle.sendable import can_be_sent
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.testing.strategies import boundary_packets
-from kernel.oracle import Oracle, can_be_sent
 from kernel.test_kernel_agrees_with_decide import Tally, differences
 
 pytestmark = pytest.mark.kernel

@@ -15,6 +15,8 @@ from ctpolicy.netfilter.treatment import Treatment
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
 from ctpolicy.nftables.space import ruleset_treatment
+from ctpolicy.oracle.sendable import can_be_sent
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.packetspace.fields import LOOPBACK, Path
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
@@ -23,7 +25,6 @@ from ctpolicy.review.half_flows import Way, half_answers
 from ctpolicy.review.live_lints import live_lints
 from kernel.namespace import Namespace
 from kernel.near import INTERFACES, packets_near
-from kernel.oracle import Oracle, can_be_sent
 from kernel.test_foreign_rulesets import FILES, listed
 
 pytestmark = pytest.mark.kernel

@@ -9,12 +9,13 @@ import time
 
 import pytest
 
-import kernel.oracle
+import ctpolicy.oracle.worlds
+from ctpolicy.oracle.sendable import DEVICES, can_be_sent
+from ctpolicy.oracle.worlds import Oracle, OracleError
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Path
 from ctpolicy.packetspace.interfaces import LONGEST_NAME
 from ctpolicy.packetspace.packet import Packet, parse_packet
 from kernel.namespace import Namespace, NamespaceUnavailableError, make_namespace
-from kernel.oracle import DEVICES, Oracle, OracleError, can_be_sent
 
 pytestmark = pytest.mark.kernel
 
@@ -121,7 +122,7 @@ def test_every_protocol_arrives_as_itself(oracle: Oracle, version: int) -> None:
 def test_a_packet_that_was_dropped_before_the_recorder_is_an_error(
     oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel.oracle, "_PATIENCE", 0.1)
+    monkeypatch.setattr(ctpolicy.oracle.worlds, "_PATIENCE", 0.1)
     oracle.load(table(prerouting="udp dport 9 drop", output=""))
     with pytest.raises(OracleError, match=r"1 of 2 packets were not seen at any hook:\n  in udp 10\.0\.0\.1:1"):
         oracle.untracked(packets("in udp 10.0.0.1:1 -> 10.0.0.2:9", "in udp 10.0.0.1:1 -> 10.0.0.2:8"))

@@ -12,11 +12,11 @@ import pytest
 
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.iptables.space import raw_space
+from ctpolicy.oracle.wire import frame
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.packetspace.packet import parse_packet
 from kernel.loaded_rules import Rules, loaded_in_both_worlds
 from kernel.namespace import Namespace
-from kernel.oracle import Oracle
-from kernel.wire import frame
 
 pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
 

@@ -17,12 +17,13 @@ from ctpolicy.netfilter.backend import Backend
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.render_text import text
+from ctpolicy.oracle.sendable import can_be_sent
+from ctpolicy.oracle.worlds import Oracle, OracleError
 from ctpolicy.packetspace.fields import Path
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.plan.live import Live
 from ctpolicy.plan.shadowing import shadowed
 from kernel.near import packets_near
-from kernel.oracle import Oracle, OracleError, can_be_sent
 from kernel.raw_oracle import RawOracle, raw_oracle
 from kernel.raw_tables import restore
 from policies import policy
@@ -36,7 +37,7 @@ bypass:
   - {name: metrics, host-service: tcp/9100, peers: nodes}
   - {name: busy, ports: udp/20000-20999}
 """)
-PACKETS: Final = 4_000
+PACKETS: Final = 2_500
 
 
 # Rules of somebody else's, and whether they drop; those that begin with -I come before our jump.

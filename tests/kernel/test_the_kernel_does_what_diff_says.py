@@ -17,11 +17,12 @@ from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Policy
 from ctpolicy.nftables.compile import compile_policy
 from ctpolicy.nftables.render_text import text
+from ctpolicy.oracle.sendable import can_be_sent
+from ctpolicy.oracle.worlds import Oracle
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.plan.side import compare, policy_side
 from ctpolicy.plan.traffic import Shift, Traffic
 from ctpolicy.testing.strategies import dump, policy_documents
-from kernel.oracle import Oracle, can_be_sent
 from policies import policy
 
 pytestmark = pytest.mark.kernel

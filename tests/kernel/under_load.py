@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from benchmarks.sending import Sender
+from ctpolicy.oracle.wire import frame
 from ctpolicy.packetspace.packet import parse_packet
 from kernel.namespace import Namespace
-from kernel.wire import frame
 
 MOST_BATCHES: Final = 400_000
 """Of 256 packets: a test that hangs does not send for ever."""

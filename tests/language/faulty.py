@@ -1,7 +1,7 @@
-"""Faulty policies and what is told about them, as they stand in tests/scenarios/faulty.
+"""Faulty policies and what is told about them, as they stand in tests/scenarios/faulty; and faulty invariants likewise.
 
 === case TITLE
-the policy, as policy.yaml
+the policy, as policy.yaml, or the invariants, as invariants.yaml
 === file NAME          (any number of further files that are read with it)
 a further file
 === told
@@ -11,15 +11,21 @@ every diagnostic, as a terminal shows it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctpolicy.language.diagnostics import PolicyError
+from ctpolicy.language.invariants import load_invariants
 from ctpolicy.language.load import load_sources
 from ctpolicy.language.source import Source
 
-SCENARIOS = Path(__file__).parents[1] / "scenarios" / "faulty"
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
+POLICIES = SCENARIOS / "faulty"
+INVARIANTS = SCENARIOS / "faulty-invariants"
+
+_FIRST = {POLICIES: "policy.yaml", INVARIANTS: "invariants.yaml"}
+_LOAD: dict[Path, Callable[[Sequence[Source]], object]] = {POLICIES: load_sources, INVARIANTS: load_invariants}
 
 _CASE = re.compile(
     r"^=== case (?P<title>.+)\n(?P<files>(?:.*\n)*?)=== told\n(?P<told>(?:(?!=== case ).*\n)*)", re.MULTILINE
@@ -28,7 +34,7 @@ _CASE = re.compile(
 
 @dataclass(frozen=True)
 class Case:
-    """One faulty policy, of one or several files, and what is expected to be told about it."""
+    """One faulty policy or file of invariants, with others that are read with it, and what is to be told of it."""
 
     theme: Path
     title: str
@@ -37,24 +43,26 @@ class Case:
 
     def tell(self) -> str:
         """What is told about it."""
+        directory = self.theme.parent
         try:
-            load_sources([Source(name, text, SCENARIOS) for name, text in self.files.items()])
+            _LOAD[directory]([Source(name, text, directory) for name, text in self.files.items()])
         except PolicyError as error:
-            return str(error).replace(str(SCENARIOS), "...")
+            return str(error).replace(str(directory), "...")
         raise AssertionError(f"{self.theme.name}: {self.title}: no mistake was found")
 
 
-def cases() -> Iterator[Case]:
-    """Every case of every file."""
-    for theme in sorted(SCENARIOS.glob("*.txt")):
+def cases(directory: Path = POLICIES) -> Iterator[Case]:
+    """Every case of every file of a directory."""
+    for theme in sorted(directory.glob("*.txt")):
         for found in _CASE.finditer(theme.read_text()):
-            yield Case(theme, found["title"], _files(found["files"]), found["told"].rstrip("\n"))
+            files = _files(found["files"], _FIRST[directory])
+            yield Case(theme, found["title"], files, found["told"].rstrip("\n"))
 
 
-def regenerate() -> None:
+def regenerate(directory: Path = POLICIES) -> None:
     """Write down what is told now, for a person to review."""
-    for theme in sorted(SCENARIOS.glob("*.txt")):
-        text = "\n".join(_written(case) for case in cases() if case.theme == theme)
+    for theme in sorted(directory.glob("*.txt")):
+        text = "\n".join(_written(case) for case in cases(directory) if case.theme == theme)
         theme.write_text(text)
 
 
@@ -64,6 +72,6 @@ def _written(case: Case) -> str:
     return f"=== case {case.title}\n{files}=== told\n{case.tell()}\n"
 
 
-def _files(text: str) -> dict[str, str]:
+def _files(text: str, name: str) -> dict[str, str]:
     first, *others = re.split(r"^=== file (.+)\n", text, flags=re.MULTILINE)
-    return {"policy.yaml": first, **dict(zip(others[::2], others[1::2], strict=True))}
+    return {name: first, **dict(zip(others[::2], others[1::2], strict=True))}

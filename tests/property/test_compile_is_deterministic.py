@@ -47,7 +47,7 @@ def documents() -> list[str]:
     """A hundred policies."""
     found: list[str] = []
 
-    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(policy_documents())
     def collect(document: dict[str, Any]) -> None:
         found.append(dump(document))

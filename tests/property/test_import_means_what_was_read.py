@@ -13,7 +13,7 @@ from ctpolicy.nftables.space import table_space
 from ctpolicy.testing.strategies import policies
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(policies())
 def test_import_means_what_was_read(policy: Policy) -> None:
     imported = import_untracked(table_space(compile_policy(policy)), "imported")
@@ -21,7 +21,7 @@ def test_import_means_what_was_read(policy: Policy) -> None:
     assert imported.is_complete
 
 
-@settings(max_examples=10)  # a second each, for policies of many tracks
+@settings(max_examples=6)  # a second each, for policies of many tracks
 @given(policies())
 def test_import_is_deterministic(policy: Policy) -> None:
     space = table_space(compile_policy(policy))

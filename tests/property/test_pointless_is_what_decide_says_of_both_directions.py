@@ -29,20 +29,20 @@ NOBODY: Final = HostAddresses.of(())
 UDP: Final = 17
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(policies(), st.integers(0, 2**32 - 1))
 def test_a_pointless_entry_is_what_decide_says_of_both_directions(policy: Policy, seed: int) -> None:
     _check(NFTABLES, policy, Random(seed))
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @pytest.mark.parametrize("with_sets", [True, False])
 @given(policies(), st.integers(0, 2**32 - 1))
 def test_a_pointless_entry_is_that_by_iptables_too(with_sets: bool, policy: Policy, seed: int) -> None:
     _check(IptablesBackend(Variant.LEGACY, with_sets), policy, Random(seed))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(policies(), policies(), st.integers(0, 2**32 - 1))
 def test_a_change_makes_pointless_what_was_not(before: Policy, after: Policy, seed: int) -> None:
     old, new = (Pointless.now(NFTABLES, NFTABLES.compile(policy), NOBODY) for policy in (before, after))

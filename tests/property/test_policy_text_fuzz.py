@@ -1,9 +1,10 @@
-"""Whatever the text: a policy or its mistakes, never another exception, soon, and in bounded memory."""
+"""Whatever the text: a policy (or invariants) or its mistakes, never another exception, soon, and in bounded memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ctpolicy.language.diagnostics import PolicyError
+from ctpolicy.language.invariants import load_invariants
 from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Policy
-from ctpolicy.language.source import LARGEST_POLICY
+from ctpolicy.language.rules import Invariants
+from ctpolicy.language.source import LARGEST_POLICY, Source
 
 EXAMPLES = [path.read_text() for path in sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))]
 YAML_SPLICES = """*a|&a x|!!int 1|<<: {}|---|...|? [a]|{}|[]|[[]]|"|'|:|: |#|~|no|22:30|010|0x1F|1e3|-1|true|* |&"""
@@ -34,14 +37,24 @@ INVISIBLE = [
     "\n  - ",
     "\n    ",
 ]
-SPLICES = st.sampled_from([*YAML_SPLICES.split("|"), *POLICY_SPLICES.replace("\n", "").split("|"), *INVISIBLE])
-LINES = st.sampled_from([line for text in EXAMPLES for line in text.splitlines(keepends=True)])
+INVARIANTS = [(Path(__file__).parents[2] / "examples" / "review" / "invariants.yaml").read_text()]
+INVARIANT_SPLICES = """expires: 2027-02-30|2027-1-1|{ports: tcp/22}|[{overlay: vxlan}]|at-most-entries: {limit: x}
+|waivers: []|no-acknowledged: false|never-bypass: []|sensitive: {}|meeting:|packets:|entries: [a, a]|invariant: gone"""
+SPLICES = st.sampled_from(
+    [
+        *YAML_SPLICES.split("|"),
+        *POLICY_SPLICES.replace("\n", "").split("|"),
+        *INVARIANT_SPLICES.replace("\n", "").split("|"),
+        *INVISIBLE,
+    ]
+)
+LINES = st.sampled_from([line for text in EXAMPLES + INVARIANTS for line in text.splitlines(keepends=True)])
 
 
 @st.composite
-def mutated_examples(draw: st.DrawFn) -> str:
+def mutated_examples(draw: st.DrawFn, examples: list[str] = EXAMPLES) -> str:
     """An example with some of its text cut out, doubled, or replaced by what means much to YAML or the language."""
-    text = draw(st.sampled_from(EXAMPLES))
+    text = draw(st.sampled_from(examples))
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 30)))
@@ -50,9 +63,17 @@ def mutated_examples(draw: st.DrawFn) -> str:
     return text
 
 
+def invariants_or_mistakes(text: str) -> None:
+    _read_or_mistakes(lambda: load_invariants([Source("invariants.yaml", text)]), Invariants)
+
+
 def policy_or_mistakes(text: str | bytes) -> None:
+    _read_or_mistakes(lambda: load_text(text), Policy)
+
+
+def _read_or_mistakes(read: Callable[[], object], kind: type[object]) -> None:
     try:
-        assert isinstance(load_text(text), Policy)
+        assert isinstance(read(), kind)
     except PolicyError as error:
         assert error.diagnostics
         places = [(told.file, told.line, told.column) for told in error.diagnostics if told.line]
@@ -64,6 +85,11 @@ def policy_or_mistakes(text: str | bytes) -> None:
 @example("apiVersion: ctpolicy/v1\nname: x\nbypass: [{name: a, match: {protocol: udp, source-ports: []}}]\n")
 def test_mutated_examples_are_policies_or_mistakes(text: str) -> None:
     policy_or_mistakes(text)
+
+
+@given(mutated_examples(INVARIANTS))
+def test_mutated_invariants_are_invariants_or_mistakes(text: str) -> None:
+    invariants_or_mistakes(text)
 
 
 @given(st.binary(max_size=300))

@@ -60,7 +60,7 @@ def test_a_policy_and_nothing(policy: Policy) -> None:
     assert_the_same_difference(table, EMPTY)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(policies(), st.data())
 def test_a_policy_and_its_table_tampered_with(policy: Policy, data: st.DataObject) -> None:
     table = compile_policy(policy)
@@ -70,7 +70,7 @@ def test_a_policy_and_its_table_tampered_with(policy: Policy, data: st.DataObjec
     assert_the_same_difference(tampered, table)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(tables(), tables(), st.data())
 def test_random_rules(one: Table, other: Table, data: st.DataObject) -> None:
     assert_the_same_difference(one, other)

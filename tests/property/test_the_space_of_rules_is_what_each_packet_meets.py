@@ -115,7 +115,7 @@ def tables(draw: st.DrawFn) -> Table:
     return Table("inet", "foreign", tuple(chains), SETS, tuple(maps))
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(tables())
 def test_the_space_of_rules_is_what_each_packet_meets(table: Table) -> None:
     space, tracer = table_space(table), Tracer(table)
@@ -129,7 +129,7 @@ def test_the_space_of_rules_is_what_each_packet_meets(table: Table) -> None:
             assert untracked is not False, packet
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(tables())
 def test_one_packet_followed_alone_fares_as_it_does_among_all(table: Table) -> None:
     space = table_space(table)

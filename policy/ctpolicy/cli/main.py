@@ -17,7 +17,7 @@ from ctpolicy.cli.output import print_error
 from ctpolicy.errors import CtpolicyError
 
 COMMANDS: Final = (
-    "validate", "lint", "compile", "plan", "apply", "confirm", "rollback", "history", "remove", "status",
+    "validate", "lint", "review", "compile", "plan", "apply", "confirm", "rollback", "history", "remove", "status",
     "conntrack", "advise", "drain", "metrics", "doctor",
     "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip

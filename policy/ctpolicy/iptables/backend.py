@@ -11,6 +11,7 @@ from ctpolicy.iptables.compile import compile_policy
 from ctpolicy.iptables.drift import drifts
 from ctpolicy.iptables.evaluate import Tracer
 from ctpolicy.iptables.faults import faults
+from ctpolicy.iptables.first_load import after_first_load
 from ctpolicy.iptables.objects import TOOLS, changed_objects
 from ctpolicy.iptables.own import SOMEBODY_ELSE
 from ctpolicy.iptables.render import rule_text
@@ -96,6 +97,10 @@ class IptablesBackend:
                 for step in steps(difference(live, desired))
             ]
         }
+
+    def first_load(self, document: Json) -> RawTables | None:
+        """The inverse, where nothing was live."""
+        return after_first_load(document)
 
     def counted(self, own: RawTables | None) -> Iterator[Counted]:
         """What the rules of each entry have counted. A packet that several entries cover counts for each of them."""

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ctpolicy.iptables.conditions import SPECIAL_TO_SETS
-from ctpolicy.iptables.following import Names, hook_outcomes, matches_of
+from ctpolicy.iptables.following import Known, Names, hook_outcomes, matches_of
 from ctpolicy.iptables.render_sets import dimensions
 from ctpolicy.iptables.ruleset import InSet, IpSet, Match, Port, Protocol, RawTables
-from ctpolicy.netfilter.situations import treatment_of
+from ctpolicy.netfilter.situations import Situation, treatment_of
 from ctpolicy.netfilter.treatment import Treatment, Untracked
+from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.fields import PROTOCOLS_WITH_PORTS, Family, protocol_number
 from ctpolicy.packetspace.intervals import Interval, IntervalSet
 
@@ -30,7 +31,12 @@ def raw_treatment(tables: RawTables) -> Treatment:
     if not any(chain.rules or chain.policy == "DROP" for table in tables.tables.values() for chain in table.chains):
         return Treatment.none()
     names = {family: Names.of(tables, family) for family in Family}
-    return treatment_of(_protocols_alike(tables), lambda situation: hook_outcomes(names[situation.family], situation))
+    known: dict[Family, Known] = {family: {} for family in Family}
+
+    def followed(situation: Situation) -> Node:
+        return hook_outcomes(names[situation.family], situation, known[situation.family])
+
+    return treatment_of(_protocols_alike(tables), followed)
 
 
 def _protocols_alike(tables: RawTables) -> Iterator[IntervalSet]:

@@ -35,10 +35,19 @@ Fields = dict[str, Any]
 
 def read_entry(node: Mapping, values: Values) -> Entry | None:
     """The entry that a mapping is; None if it has a mistake, which has been told."""
+    return _read(node, values, _common)
+
+
+def read_traffic(node: Mapping, values: Values) -> Entry | None:
+    """Packets that are told as an entry tells its own, without a name; None if there is a mistake, which was told."""
+    return _read(node, values, _unnamed)
+
+
+def _read(node: Mapping, values: Values, common: Callable[[Mapping, Values], Fields | None]) -> Entry | None:
     mistakes = values.mistakes
     before = mistakes.count
     kind = _kind(node, mistakes)
-    fields = _common(node, values)
+    fields = common(node, values)
     if kind is None or fields is None:
         return None
     _check_keys(node, kind, mistakes)
@@ -99,6 +108,14 @@ def _common(node: Mapping, values: Values) -> Fields | None:
             fields[key] = text.value
             if key == "acknowledge" and not text.value.strip():
                 values.mistakes.tell(text, "`acknowledge` gives no reason", "why this may be bypassed, in a sentence")
+    return _with_families(fields, node, values)
+
+
+def _unnamed(node: Mapping, values: Values) -> Fields | None:
+    return _with_families({"name": ""}, node, values)
+
+
+def _with_families(fields: Fields, node: Mapping, values: Values) -> Fields | None:
     return _with(fields, node, {"families": lambda value: values.members(value, Family)})
 
 

@@ -9,13 +9,14 @@ reading before meaning, meaning before the schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from ctpolicy.language.diagnostics import Diagnostic, Place, PolicyError
 from ctpolicy.language.document import understand
+from ctpolicy.language.expectations import Tried, try_expectations
 from ctpolicy.language.mistakes import Mistakes, settle
 from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.language.ports import merged
@@ -45,7 +46,7 @@ def load_files(paths: Sequence[Path], writers: Writers | None = None) -> Policy:
         PolicyError: with every mistake of every file.
     """
     mistakes = Mistakes()
-    return _load(_sources(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
+    return _load(sources_of(paths, partial(read_list, writers=writers), mistakes, writers), mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Texts:
 def load_and_keep(paths: Sequence[Path], writers: Writers | None = None) -> tuple[Policy, Texts]:
     """The union of the policies in files, and what was read of them; arguments and errors as of load_files."""
     mistakes, lists = Mistakes(), KeptLists(writers)
-    sources = _sources(paths, lists, mistakes, writers)
+    sources = sources_of(paths, lists, mistakes, writers)
     policy = _load(sources, mistakes)
     kept = tuple((source.name, source.text) for source in sources)
     return policy, Texts(kept, tuple(sorted(lists.texts.items())))
@@ -80,8 +81,10 @@ def load_kept(texts: Texts) -> Policy:
     return load_sources([Source(name, text, Path(name).parent, lists) for name, text in texts.policies])
 
 
-def _sources(paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None) -> list[Source]:
-    """Those that can be read."""
+def sources_of(
+    paths: Sequence[Path], lists: ListReader, mistakes: Mistakes, writers: Writers | None = None
+) -> list[Source]:
+    """The files that can be read; of the others it is told why not."""
     sources = []
     for path in paths:
         try:
@@ -109,17 +112,63 @@ def load_sources(sources: Sequence[Source]) -> Policy:
     return _load(sources, Mistakes())
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading policy files, whatever is wrong with them.
+
+    Args:
+        policy: their union; None if and only if there is a mistake. An expectation that it does not meet is none.
+        mistakes: all of them, by place.
+        expectations: each, as it was tried, in the order of the files; none if there is no policy.
+        places: where the name of each entry stands, of every file that could be read.
+    """
+
+    policy: Policy | None
+    mistakes: tuple[Diagnostic, ...] = ()
+    expectations: tuple[Tried, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+
+def read_for_review(sources: Sequence[Source]) -> Reading:
+    """What sources hold, and all that is wrong with it; nothing is raised."""
+    return _read(sources, Mistakes())
+
+
+def read_files_for_review(paths: Sequence[Path], lists: ListReader = read_list) -> Reading:
+    """What files hold, and all that is wrong with it, that they cannot be read too; nothing is raised.
+
+    Args:
+        paths: of the policies.
+        lists: reads the address lists that they name.
+    """
+    mistakes = Mistakes()
+    return _read(sources_of(paths, lists, mistakes, None), mistakes)
+
+
 def _load(sources: Sequence[Source], reading: Mistakes) -> Policy:
+    """The policy; an expectation that it does not meet is a mistake too."""
+    found = _read(sources, reading)
+    if found.mistakes:
+        raise PolicyError(found.mistakes)
+    failing = Mistakes()
+    for tried in found.expectations:
+        if tried.diagnostic:
+            failing.add(tried.diagnostic)
+    if failing.count:
+        raise PolicyError(settle([failing]))
+    assert found.policy is not None, "a policy without a mistake has a meaning"
+    return found.policy
+
+
+def _read(sources: Sequence[Source], reading: Mistakes) -> Reading:
     shape, meaning = Mistakes(), Mistakes()
     trees = [tree for source in sources if (tree := read(source, reading))]
     for tree in trees:
         check_shape(tree, shape)
     complete = len(trees) == len(sources) and not reading.count
-    policy = understand(trees, meaning, complete=complete, sound=complete and not shape.count)
-    if found := settle([reading, meaning, shape]):
-        raise PolicyError(found)
-    assert policy is not None, "a policy without a mistake has a meaning"
-    return policy
+    found = understand(trees, meaning, complete=complete, sound=complete and not shape.count)
+    tried = try_expectations(found.policy, found.expectations) if found.policy and found.expectations else ()
+    return Reading(found.policy, tuple(settle([reading, meaning, shape])), tried, found.places)
 
 
 def merge(policies: Iterable[Policy]) -> Policy:

@@ -151,10 +151,18 @@ def addresses_of(entry: Entry) -> Iterator[tuple[str, Addresses]]:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A unit test that travels with the policy: this packet is untracked, or is not."""
+    """A unit test that travels with the policy: this packet is untracked, or is not.
+
+    Args:
+        packet: the one that is asked about.
+        untracked: what is expected of it.
+        by: the entry that is expected to decide so: a bypass entry that holds the packet if it is to be untracked, a
+            track entry that holds it if it is to be tracked. None if it may be any.
+    """
 
     packet: Packet
     untracked: bool
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ is refused before it can multiply anything (a 304-byte alias bomb walks out to 2
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from ctpolicy.language.diagnostics import Diagnostic, Related
+from ctpolicy.language.head import POLICY, Form
 from ctpolicy.language.mistakes import Mistakes, ValueMistake
 from ctpolicy.language.nodes import Mapping, Node, Scalar, Sequence
 from ctpolicy.language.source import Source, UnreadableError
@@ -27,13 +29,16 @@ MOST_NODES: Final = 200_000
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(source: Source, mistakes: Mistakes) -> Mapping | None:
-    """The tree of one policy file; None if there is none to go on with.
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
+
+
+def read(source: Source, mistakes: Mistakes, form: Form = POLICY) -> Mapping | None:
+    """The tree of one file; None if there is none to go on with.
 
     What is refused inside the tree leaves a scalar without a value in its place.
     """
     try:
-        root = _Builder(source, mistakes).build(yaml.parse(source.text, Loader=_LOADER))
+        root = _Builder(source, mistakes, form).build(yaml.parse(source.text, Loader=_LOADER))
     except UnreadableError as error:
         mistakes.add(error.diagnostic)
         return None
@@ -49,9 +54,9 @@ def read(source: Source, mistakes: Mistakes) -> Mapping | None:
     if isinstance(root, Mapping):
         return root
     if root is None or (isinstance(root, Scalar) and root.value is None):
-        mistakes.tell(source.whole(), "is empty", "a policy: apiVersion, name, bypass, track")
+        mistakes.tell(source.whole(), "is empty", f"{form.noun}: {form.keys}")
     else:
-        mistakes.tell(root, "this is not a policy", "keys and their values: apiVersion, name, bypass, track")
+        mistakes.tell(root, f"this is not {form.noun}", f"keys and their values: {form.keys}")
     return None
 
 
@@ -78,6 +83,7 @@ class _Builder:
 
     source: Source
     mistakes: Mistakes
+    form: Form
     open: list[_Open] = field(default_factory=list)
     root: Node | None = None
     nodes: int = 0
@@ -98,7 +104,7 @@ class _Builder:
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    self._tell(event, "a second document begins", "one policy a file")
+                    self._tell(event, "a second document begins", "one document a file")
                     break
         return self.root
 
@@ -158,6 +164,8 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._check_bare(event)
         if event.style or not event.implicit[0]:  # libyaml has '' for plain, the Python parser None
+            return Scalar(self.source, *_span(event), event.value)
+        if self.form.takes_dates and _DATE.fullmatch(event.value):
             return Scalar(self.source, *_span(event), event.value)
         try:
             return Scalar(self.source, *_span(event), plain_value(event.value))

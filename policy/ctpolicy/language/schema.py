@@ -1,4 +1,4 @@
-"""The second stage: the shape of a policy, held against its JSON Schema; and the schema itself.
+"""The second stage: the shape of a policy or of invariants, held against its JSON Schema; and the schemas themselves.
 
 The schema is written for editors too. What it says of shape (keys, types, choices) is told from here; what a value
 means is told by the stages after this one, in better words.
@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ctpolicy.language.bundle import Schema, bundled, meant
 from ctpolicy.language.diagnostics import nearest
 from ctpolicy.language.mistakes import Mistakes
 from ctpolicy.language.nodes import Mapping, Node, Scalar, Sequence, plain
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-Schema = dict[str, Any]
-
 SCHEMAS: Final = (
-    *("policy", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics", "lint"),
-    *("conntrack-stats", "advise", "doctor"),
+    *("policy", "invariants", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics"),
+    *("lint", "conntrack-stats", "advise", "doctor", "review"),
 )
-"""What is shipped: the schema of policies, and those of what commands print with `--json` or write."""
+"""What is shipped: the schemas of policies and invariants, and those of what commands print with `--json` or write."""
 
 
 def policy_schema() -> Schema:
@@ -35,8 +34,12 @@ def policy_schema() -> Schema:
 
 
 def shipped_schema(name: str) -> Schema:
-    """A JSON Schema (2020-12) by its name, one of SCHEMAS."""
-    schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", f"{name}-v1.schema.json").read_text("utf-8"))
+    """A JSON Schema (2020-12) by its name, one of SCHEMAS; it refers to no other file."""
+    return bundled(_file(f"{name}-v1.schema.json"), _file)
+
+
+def _file(name: str) -> Schema:
+    schema: Schema = json.loads(files("ctpolicy").joinpath("schemas", name).read_text("utf-8"))
     return schema
 
 
@@ -51,34 +54,35 @@ def misfit(document: Any, name: str) -> str | None:
     return f"{place} does not fit the schema ({error.validator}: {json.dumps(error.validator_value)[:80]})"
 
 
-def check_shape(tree: Mapping, mistakes: Mistakes) -> None:
-    """Tell where a policy's shape is not the schema's."""
-    for error in _validator().iter_errors(plain(tree)):
+def check_shape(tree: Mapping, mistakes: Mistakes, name: str = "policy") -> None:
+    """Tell where the shape of a policy, or what else the schema of this name is for, is not the schema's."""
+    for error in _validator(name).iter_errors(plain(tree)):
         _tell(error, tree, mistakes)
 
 
 @cache
-def _validator() -> Validator:
+def _validator(name: str) -> Validator:
     from jsonschema import Draft202012Validator  # late: importing it takes longer than all else (0.1 s)
 
-    schema = policy_schema()
-    validator: Validator = Draft202012Validator(_inlined(schema, schema.pop("$defs")))
+    whole = shipped_schema(name)
+    schema = {key: part for key, part in whole.items() if key != "$defs"}
+    validator: Validator = Draft202012Validator(_inlined(schema, whole))
     return validator
 
 
-def _inlined(schema: Any, definitions: Schema) -> Any:
+def _inlined(schema: Any, whole: Schema) -> Any:
     """The same schema as it is fast to hold a policy against.
 
     Each reference is replaced by what it means (following them doubles the time), and `allOf` is left out: it tells
     editors which keys exclude each other, which `entries` tells in better words. A test holds that the two agree.
     """
     if isinstance(schema, list):
-        return [_inlined(part, definitions) for part in schema]
+        return [_inlined(part, whole) for part in schema]
     if not isinstance(schema, dict):
         return schema
     reference = schema.get("$ref")
-    base = _inlined(definitions[reference.rpartition("/")[2]], definitions) if isinstance(reference, str) else {}
-    own = {key: _inlined(part, definitions) for key, part in schema.items() if key not in {"$ref", "allOf"}}
+    base = _inlined(meant(reference, whole), whole) if isinstance(reference, str) else {}
+    own = {key: _inlined(part, whole) for key, part in schema.items() if key not in {"$ref", "allOf"}}
     return {**base, **own}
 
 

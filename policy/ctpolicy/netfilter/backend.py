@@ -136,6 +136,14 @@ class Backend(Protocol[Own]):
     def document(self, live: Own | None, desired: Own | None) -> Json:
         """The transactions that change it, for programs."""
 
+    def first_load(self, document: Json) -> Own | None:
+        """What a host has that had nothing of ours, once such a document was carried out there: the inverse of
+        `document(None, own)`.
+
+        Raises:
+            InputError: it is none for there.
+        """
+
     def counted(self, own: Own | None) -> Iterable[Counted]:
         """Entries and their counters, by role and name."""
 

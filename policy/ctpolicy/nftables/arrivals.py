@@ -100,6 +100,8 @@ def notrack_rules(table: Table) -> list[NotrackRule]:
 
 def untracks_before_ip(table: Table) -> bool:
     """Whether the table may leave packets untracked before any hook of IP sees them."""
+    if not any(chain.hook and (table.family, chain.hook.hook) in BEFORE_IP for chain in table.chains):
+        return False
     arrivals = (arrival for said in notrack_rules(table) for arrival in said.arrivals)
     return any((table.family, arrival.hook.hook) in BEFORE_IP for arrival in arrivals)
 

@@ -17,6 +17,7 @@ from ctpolicy.nftables.differing import treatments_where_they_differ
 from ctpolicy.nftables.drift import drifts
 from ctpolicy.nftables.evaluate import Tracer
 from ctpolicy.nftables.faults import faults
+from ctpolicy.nftables.first_load import after_first_load
 from ctpolicy.nftables.objects import changed_objects
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.render_json import Json
@@ -92,6 +93,10 @@ class NftablesBackend:
                 return only
             case several:
                 return {"steps": list(several)}
+
+    def first_load(self, document: Json) -> Table | None:
+        """The inverse, where nothing was live."""
+        return after_first_load(document)
 
     def counted(self, own: Table | None) -> Iterator[Counted]:
         """What each entry's chain has counted."""

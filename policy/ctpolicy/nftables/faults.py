@@ -9,6 +9,9 @@ from ctpolicy.nftables.evaluate import CONNTRACK_PRIORITY
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.ruleset import Chain, Table
 
+DEFRAGMENTATION_PRIORITY: Final = -400
+"""NF_IP_PRI_CONNTRACK_DEFRAG: up to here a fragment comes alone, and all but the first have no ports."""
+
 _HOOKS: Final = ("prerouting", "output")
 
 
@@ -34,6 +37,11 @@ def _hook_faults(chain: Chain) -> Iterator[str]:
         yield f"chain {chain.name} does not hang on the hook {chain.name} as type filter"
     elif hook.priority >= CONNTRACK_PRIORITY:
         yield f"chain {chain.name} has priority {hook.priority}, which is not before conntrack ({CONNTRACK_PRIORITY})"
+    elif hook.priority <= DEFRAGMENTATION_PRIORITY:
+        yield (
+            f"chain {chain.name} has priority {hook.priority}, which is not behind defragmentation "
+            f"({DEFRAGMENTATION_PRIORITY}): it sees fragments, of which most have no ports"
+        )
     elif hook.policy != "accept":
         yield f"chain {chain.name} has the policy {hook.policy}: it drops what no entry concerns"
     if not chain.rules:

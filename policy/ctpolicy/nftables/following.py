@@ -172,6 +172,7 @@ class _Way:
         self._identity = identity
         self._chains = followed
         self._verdicts: dict[Verdict, Node] = {}
+        self._matches: dict[tuple[Match, Node], Node] = {}
 
     def chain(self, name: str) -> Node:
         """What may become of packets that enter a chain."""
@@ -201,7 +202,10 @@ class _Way:
             case VerdictLookup():
                 return self._lookup(statement)
             case Match():
-                return self._match(statement, then)
+                key = (statement, then)  # thousands of entries ask for the peers that they share, and go on alike
+                if key not in self._matches:
+                    self._matches[key] = self._match(statement, then)
+                return self._matches[key]
             case Unmodelled(text):
                 return unmodelled(text, then)
 

@@ -129,6 +129,8 @@ def _add_object(tables: dict[tuple[str, str], _TableParts], kind: str, body: Jso
 def _hook(body: Json) -> BaseHook | None:
     if "hook" not in body:
         return None
+    if not isinstance(body["prio"], int):  # as nobody lists it; libnftables takes a word for no hook at all (1.0.6)
+        raise TypeError(f"{body['prio']!r} is no priority")
     return BaseHook(body["type"], body["hook"], body["prio"], body.get("policy", "accept"), body.get("dev"))
 
 

@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from ctpolicy.packetspace.fields import PORT_BITS, Family, protocol_name
-from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interval_pattern
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interval_pattern, pattern_interval
+from ctpolicy.packetspace.interfaces import is_interface_pattern
 from ctpolicy.packetspace.intervals import Interval, IntervalSet, prefix_length
 from ctpolicy.packetspace.universe import FAMILIES, PATHS, Box, Field, path_set
 
@@ -22,6 +23,20 @@ def box_text(box: Box) -> str:
     if Field.INTERFACE in box:
         words += ["dev", _interfaces(box[Field.INTERFACE])]
     return " ".join(words)
+
+
+def values_text(field: Field, values: IntervalSet, family: Family) -> str:
+    """The values of one field in words, as they stand in a box; addresses are of this family."""
+    texts: dict[Field, Callable[[Interval], str]] = {
+        Field.PATH: lambda ends: _range(PATHS[ends[0]].value, PATHS[ends[1]].value),
+        Field.FAMILY: lambda ends: _range(FAMILIES[ends[0]].value, FAMILIES[ends[1]].value),
+        Field.PROTOCOL: _protocol_range,
+    }
+    if field is Field.INTERFACE:
+        return _interfaces(values)
+    if field in (Field.SOURCE, Field.DESTINATION):
+        return _list(values, lambda interval: _address(interval, family))
+    return _list(values, texts.get(field, _port_range))
 
 
 def _paths(box: Box) -> str:
@@ -43,7 +58,7 @@ def _of(box: Box) -> Family:
 def _protocols(box: Box) -> str:
     if Field.PROTOCOL not in box:
         return "any"
-    return _list(box[Field.PROTOCOL], lambda ends: _range(protocol_name(ends[0]), protocol_name(ends[1])))
+    return _list(box[Field.PROTOCOL], _protocol_range)
 
 
 def _end(box: Box, address: Field, port: Field) -> str:
@@ -55,7 +70,7 @@ def _end(box: Box, address: Field, port: Field) -> str:
         return addresses
     if not addresses.replace(".", "").isalnum():
         addresses = f"[{addresses}]"
-    return f"{addresses}:{_shorter(box[port], PORT_BITS, lambda ends: _range(str(ends[0]), str(ends[1])))}"
+    return f"{addresses}:{_shorter(box[port], PORT_BITS, _port_range)}"
 
 
 def _shorter(values: IntervalSet, bits: int, text: Callable[[Interval], str]) -> str:
@@ -79,13 +94,33 @@ def _interfaces(values: IntervalSet) -> str:
     others = values.complement(INTERFACE_BITS)
     if 0 in values and all(interval_pattern(interval) for interval in others):
         return f"not {_list(others, _interface)}"
-    return _list(values, _interface)
+    return _pattern_but(values) or _list(values, _interface)
+
+
+def _pattern_but(values: IntervalSet) -> str:
+    """What a pattern covers but for others in it: `eth1* but eth1`; nothing if it is not that."""
+    beginning = values.intervals[-1][1].to_bytes(INTERFACE_BITS // 8).rstrip(b"\xff")
+    if not beginning.isascii() or not is_interface_pattern(pattern := f"{beginning.decode('ascii')}*"):
+        return ""
+    others = IntervalSet((pattern_interval(pattern),)) & values.complement(INTERFACE_BITS)
+    is_within = values & IntervalSet((pattern_interval(pattern),)) == values
+    if not others or not is_within or not all(interval_pattern(interval) for interval in others):
+        return ""
+    return f"{pattern} but {_list(others, _interface)}"
 
 
 def _interface(interval: Interval) -> str:
     if interval == (0, 0):
         return "unnamed"
     return interval_pattern(interval) or f"{interval[0]:#x}-{interval[1]:#x}"
+
+
+def _port_range(ends: Interval) -> str:
+    return _range(str(ends[0]), str(ends[1]))
+
+
+def _protocol_range(ends: Interval) -> str:
+    return _range(protocol_name(ends[0]), protocol_name(ends[1]))
 
 
 def _range(first: str, last: str) -> str:

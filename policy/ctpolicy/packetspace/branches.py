@@ -19,6 +19,11 @@ def branches(root: Node, limit: int) -> list[Box] | None:
     return list(_boxes(root)) if _count(root, {}) <= limit else None
 
 
+def first_branch(root: Node) -> Box | None:
+    """One of these boxes; None if the set is empty."""
+    return next(_boxes(root), None)
+
+
 def _count(node: Node, known: dict[Node, int]) -> int:
     if node.level == LEAF:
         return int(node is EVERYTHING)

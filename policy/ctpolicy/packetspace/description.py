@@ -62,14 +62,22 @@ class Description:
 def describe(root: Node, limit: int, within: Node | None = None) -> Description:
     """At most so many boxes of a set of real packets; they hold nothing else, or nothing but what is `within`."""
     inside = root if within is None else sets.union(FOREST, root, within)
-    allowed = sets.union(FOREST, inside, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
+    allowed = _allowed(inside)
     left = root
     boxes: list[Box] = []
     while left is not sets.NOTHING and len(boxes) < limit:
         box = _around(some_point(left), allowed)
-        boxes.append({field: box[field] for field in Field if box[field] != _FULL[field]})
+        boxes.append(_limits(box))
         left = sets.difference(FOREST, left, _diagram(box))
     return Description(tuple(boxes), left is sets.NOTHING)
+
+
+def _allowed(root: Node) -> Node:
+    return sets.union(FOREST, root, sets.difference(FOREST, sets.EVERYTHING, REAL_PACKETS))
+
+
+def _limits(box: Sequence[IntervalSet]) -> Box:
+    return {field: box[field] for field in Field if box[field] != _FULL[field]}
 
 
 def _around(point: Sequence[int], allowed: Node) -> list[IntervalSet]:
@@ -138,7 +146,12 @@ class _Widening:
 
 
 def _met(node: Node, values: IntervalSet) -> Iterable[Node]:
-    """Where a node leads for any of these values, each child once."""
+    """Where a node leads for any of these values, each child once.
+
+    The shorter of the two lists is walked: a box of 10,000 intervals meets 10,000 nodes that have a few each.
+    """
+    if len(values) > len(node.ends):
+        return _met_by_few(node, values)
     found: dict[Node, None] = {}
     at = 0
     for first, last in values:
@@ -147,6 +160,16 @@ def _met(node: Node, values: IntervalSet) -> Iterable[Node]:
         while node.ends[at] < last:
             at += 1
             found[node.children[at]] = None
+    return found
+
+
+def _met_by_few(node: Node, values: IntervalSet) -> Iterable[Node]:
+    found: dict[Node, None] = {}
+    first = 0
+    for end, child in zip(node.ends, node.children, strict=True):
+        if child not in found and values.meets((first, end)):
+            found[child] = None
+        first = end + 1
     return found
 
 

@@ -62,7 +62,10 @@ def names_within(first: int, last: int) -> Iterator[int]:
     name = next_name(max(first, 1))
     usual = [interface_value("eth0")]
     if name is not None and name <= last:
-        usual += [interface_value((interface_name(name) + "0")[:LONGEST_NAME]), name]
+        first_name = interface_name(name)
+        usual += [
+            interface_value(text[:LONGEST_NAME]) for text in (f"{first_name[:-1]}0", f"{first_name}0", first_name)
+        ]
     yield from (value for value in usual if first <= value <= last)
 
 

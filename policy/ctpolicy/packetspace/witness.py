@@ -89,8 +89,8 @@ def _search(node: Node, chosen: tuple[int, ...], only_names: bool = True) -> tup
 
 
 def _by_preference(node: Node, field: Field, chosen: tuple[int, ...], only_names: bool) -> Iterator[tuple[int, Node]]:
-    for wanted in (*_preferred(field, chosen), (0, FOREST.largest[field])):
-        for (first, last), child in _branches(node, field, wanted):
+    for wanted in (*preferred_values(field, chosen), (0, FOREST.largest[field])):
+        for (first, last), child in branches_within(node, field, wanted):
             if child is NOTHING:
                 continue
             if field is Field.INTERFACE and only_names:
@@ -104,7 +104,8 @@ def _not_a_network(first: int, last: int) -> int:
     return first + (first % 256 == 0 and first < last)
 
 
-def _preferred(field: Field, chosen: tuple[int, ...]) -> tuple[Interval, ...]:
+def preferred_values(field: Field, chosen: tuple[int, ...]) -> tuple[Interval, ...]:
+    """The values of a field that are ordinary, the best first; the fields before it have been chosen."""
     match field:
         case Field.PROTOCOL:
             return _PROTOCOLS
@@ -119,7 +120,7 @@ def _preferred(field: Field, chosen: tuple[int, ...]) -> tuple[Interval, ...]:
     return ()
 
 
-def _branches(node: Node, field: Field, within: Interval) -> Iterator[tuple[Interval, Node]]:
+def branches_within(node: Node, field: Field, within: Interval) -> Iterator[tuple[Interval, Node]]:
     """Where a node leads for the values in an interval of a field; if it does not ask it, to itself."""
     if node.level > field:
         yield within, node

@@ -49,3 +49,5 @@ RULES: Final = tuple(
     )
 )
 BY_CODE: Final = {rule.code: rule for rule in RULES}
+
+LINTS: Final = tuple(rule.code for rule in RULES if rule.code.startswith("CT"))

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
+from typing import Final
 
 from ctpolicy.language.policy import ANY_ADDRESS, ANY_INTERFACE, ANY_PORT, Entry, Match, Policy, Ports
 from ctpolicy.language.protection import uncovered
@@ -28,33 +30,46 @@ from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Box, Field
 from ctpolicy.review.finding import Finding, Severity
 
+_PORTS: Final = (Field.SOURCE_PORT, Field.DESTINATION_PORT)
+
 
 def lints(policy: Policy) -> list[Finding]:
     """What all lints find in a policy, by entry and code."""
     bypassed, tracked = entries_space(policy.bypass), entries_space(policy.track)
     found = [*_covered(policy.bypass), *_covered(policy.track)]
     for entry in policy.bypass:
-        space = entries_space([entry])
-        found += _nothing(entry, space, tracked)
+        found += _nothing(entry, tracked)
         found += _half_flow(entry, bypassed)
         found += _too_broad(entry)
-        found += _protected(entry, space, policy)
+        found += _protected(entry, policy)
         found += _one_interface(entry, bypassed)
     return sorted(found, key=lambda finding: (str(finding.about), finding.code))
 
 
+def _packets(entry: Entry) -> Iterator[Packet]:
+    """A packet of each leg of an entry.
+
+    Most questions about ten thousand entries are settled by a packet or two of each; their spaces take a hundred times
+    as long to build. Of ports that may be any, few entries name the last.
+    """
+    for leg in legs(entry):
+        ports = {end: IntervalSet.single(leg_box(leg)[end].intervals[-1][1]) for end in _PORTS}
+        packet = PacketSpace.of_boxes([{**leg_box(leg), **ports}]).witness()
+        if packet is not None:
+            yield packet
+
+
 def _covered(entries: Sequence[Entry]) -> Iterator[Finding]:
     near = _Neighbours(entries)
-    spaces = {entry.name: entries_space([entry]) for entry in entries}
-    for name, space in spaces.items():
-        packet = space.witness()
-        if packet is None:
-            continue
-        # Of two that are the same, the second is told; one packet leaves few others to compare with.
-        others = (o for o in near.holding(packet) if o != name and (o < name or spaces[o] != space))
-        over = next((other for other in others if space <= spaces[other]), "")
+    by_name = {entry.name: entry for entry in entries}
+    space_of = cache(lambda name: entries_space([by_name[name]]))
+    for name, entry in by_name.items():
+        # Of two that are the same, the second is told.
+        held = (other for other in near.over(entry) if space_of(name) <= space_of(other))
+        over = next((other for other in held if other < name or space_of(other) != space_of(name)), "")
         if over:
-            yield Finding("CT001", name, f"covers nothing that `{over}` does not cover: leave one out", packet)
+            message = f"covers nothing that `{over}` does not cover: leave one out"
+            yield Finding("CT001", name, message, space_of(name).witness())
 
 
 class _Neighbours:
@@ -67,14 +82,22 @@ class _Neighbours:
                 key = (_only(leg.destination_ports), _only(leg.source_ports))
                 self._legs[leg.path, leg.family, leg.protocol, *key].append((entry.name, leg))
 
-    def holding(self, packet: Packet) -> list[str]:
-        """The names of the entries that hold a packet, sorted."""
+    def over(self, entry: Entry) -> list[str]:
+        """The names of the few others that may cover an entry, sorted: those that hold a packet of each of its legs."""
+        others: set[str] = set()
+        for at, packet in enumerate(_packets(entry)):
+            others = (others & self._holding(packet) if at else self._holding(packet)) - {entry.name}
+            if not others:
+                break
+        return sorted(others)
+
+    def _holding(self, packet: Packet) -> set[str]:
         ports = product((packet.destination_port, None), (packet.source_port, None))
         keys: list[tuple[object, ...]] = [
             (packet.path, packet.family, packet.protocol, *pair) for pair in dict.fromkeys(ports)
         ]
         keys.append((packet.path, packet.family, None, None, None))
-        return sorted({name for key in keys for name, leg in self._legs.get(key, ()) if packet in leg})
+        return {name for key in keys for name, leg in self._legs.get(key, ()) if packet in leg}
 
 
 def _only(ports: IntervalSet) -> int | None:
@@ -83,10 +106,12 @@ def _only(ports: IntervalSet) -> int | None:
     return first if len(ports) == 1 and first == last else None
 
 
-def _nothing(entry: Entry, space: PacketSpace, tracked: PacketSpace) -> Iterator[Finding]:
+def _nothing(entry: Entry, tracked: PacketSpace) -> Iterator[Finding]:
+    if not tracked or any(packet not in tracked for packet in _packets(entry)):
+        return
+    space = entries_space([entry])
     if space <= tracked:
-        message = "does nothing: track entries cover all of it"
-        yield Finding("CT002", entry.name, message, space.witness())
+        yield Finding("CT002", entry.name, "does nothing: track entries cover all of it", space.witness())
 
 
 def _half_flow(entry: Entry, bypassed: PacketSpace) -> Iterator[Finding]:
@@ -116,14 +141,14 @@ def _is_broad(leg: Leg) -> bool:
     )
 
 
-def _protected(entry: Entry, space: PacketSpace, policy: Policy) -> Iterator[Finding]:
+def _protected(entry: Entry, policy: Policy) -> Iterator[Finding]:
     if what := uncovered(replace(entry, acknowledge=None), policy.protect):
         boxes: list[Box] = [
             {Field.PROTOCOL: IntervalSet.single(guarded.protocol), end: guarded.ports}
             for guarded in policy.protect
             for end in (Field.DESTINATION_PORT, Field.SOURCE_PORT)
         ]
-        hit = space & PacketSpace.of_boxes(boxes)
+        hit = entries_space([entry]) & PacketSpace.of_boxes(boxes)
         message = f"{what}, and acknowledged: {entry.acknowledge}"
         yield Finding("CT005", entry.name, message, hit.witness(), Severity.INFORMATION)
 

@@ -132,6 +132,8 @@ class Move:
         witness: one of them.
         risk: why to look at it early.
         place: of the entry in the files that are reviewed; None if it is no longer there.
+        around: what the entry covers there, of which the box is what changes: a port in its range, a prefix in its
+            wider one. None if nobody looked.
     """
 
     direction: Direction
@@ -144,6 +146,7 @@ class Move:
     witness: Packet
     risk: Risk = Risk.ORDINARY
     place: Place | None = None
+    around: Box | None = None
 
 
 class Turn(Enum):

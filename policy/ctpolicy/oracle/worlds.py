@@ -17,19 +17,16 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ctpolicy.oracle.namespace import Namespace
+from ctpolicy.oracle.sendable import DEVICES, UNNAMED, can_be_sent
+from ctpolicy.oracle.wire import LARGEST_NUMBER, datagram, frame
 from ctpolicy.packetspace.fields import LOOPBACK, Family, Path
 from ctpolicy.packetspace.packet import Packet
-from kernel.namespace import Namespace
-from kernel.wire import LARGEST_NUMBER, datagram, frame
 
-UNNAMED: Final = "_unnamed_"
-"""The device for packets whose interface no policy names."""
-
-DEVICES: Final = ("eth0", "eth1", "eth10", "bond0", "bond1", "ens192", "vxlan0", UNNAMED)
 _RECEIVER: Final = b"\x02\x00\x00\x00\x00\x01"
 _PATIENCE: Final = 5.0
 
@@ -64,35 +61,36 @@ class World:
     """One namespace with the devices, the recorder, and sockets that write to each device."""
 
     namespace: Namespace
+    devices: tuple[str, ...] = DEVICES
     writers: dict[str, socket.socket] = field(default_factory=dict)
     senders: dict[tuple[str, Family], socket.socket] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, namespace: Namespace, *routes: str) -> World:
+    def make(cls, namespace: Namespace, routes: Iterable[str], devices: tuple[str, ...] = DEVICES) -> World:
         """Furnish an empty namespace."""
         for sysctl in ("all/accept_dad", "default/accept_dad", "all/accept_ra", "default/accept_ra"):
             namespace.write(f"ipv6/conf/{sysctl}", 0)
         namespace.write("ipv6/auto_flowlabels", 0)  # what the kernel itself sends is to have no number
         receiver = _RECEIVER.hex(":")
-        for device in DEVICES:
+        for device in devices:
             namespace.ip(
-                f"link add {device} address {receiver} type veth peer name w-{device}",
-                f"link set {device} up",
-                f"link set w-{device} up",
+                f"link add name {device} address {receiver} type veth peer name w-{device}",
+                f"link set dev {device} up",
+                f"link set dev w-{device} up",
             )
             namespace.write(f"ipv6/conf/w-{device}/disable_ipv6", 1)
         namespace.ip("link set lo multicast on", *routes)
         namespace.load(_RECORDER)
-        world = cls(namespace)
+        world = cls(namespace, devices)
         with namespace.entered():
             world._open()
         return world
 
     def _open(self) -> None:
-        for device in DEVICES:
+        for device in self.devices:
             self.writers[device] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self.writers[device].bind((f"w-{device}", 0))
-        for device in (LOOPBACK, *DEVICES):
+        for device in (LOOPBACK, *self.devices):
             for family, domain in ((Family.IPV4, socket.AF_INET), (Family.IPV6, socket.AF_INET6)):
                 sender = socket.socket(domain, socket.SOCK_RAW, socket.IPPROTO_RAW)
                 sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
@@ -101,7 +99,7 @@ class World:
 
     def show(self, packet: Packet, number: int) -> None:
         """Let the packet meet its hook."""
-        if not can_be_sent(packet):
+        if not can_be_sent(packet, self.devices):
             raise OracleError(f"this cannot be shown to its hook: `{packet}`")
         device = packet.interface or UNNAMED
         if packet.path is not Path.OUT:
@@ -140,11 +138,18 @@ class Oracle:
     Args:
         home: an empty namespace for the world where every address is local; the oracle closes it.
         transit: an empty namespace for the other world; likewise.
+        devices: that packets may come and go by.
     """
 
+<<<<<<< HEAD:tests/kernel/oracle.py
     def __init__(self, home: Namespace, transit: Namespace) -> None:
         self.home = World.make(home, *home_routes())
         self.transit = World.make(transit, *transit_routes())
+=======
+    def __init__(self, home: Namespace, transit: Namespace, devices: tuple[str, ...] = DEVICES) -> None:
+        self.home = World.make(home, _home_routes(devices), devices)
+        self.transit = World.make(transit, _transit_routes(devices), devices)
+>>>>>>> main:policy/ctpolicy/oracle/worlds.py
 
     @property
     def worlds(self) -> tuple[World, World]:
@@ -192,57 +197,6 @@ class Oracle:
             world.close()
 
 
-def can_be_sent(packet: Packet) -> bool:
-    """Whether the oracle can show this packet to its hook.
-
-    The kernel drops some before any hook sees them, or gives them other addresses: from the wire, IPv6 sources that
-    are `::1`, multicast or IPv4-mapped, and the destinations `::1` and multicast of scope 0 and 1 (it stays in its
-    host); when sent, an unspecified source or destination, and loopback addresses by another device. Multicast and
-    broadcast are always taken, so they are never on path forward, and neither is what is a device's own: `lo`'s
-    addresses, and fe80::/64 with its anycast address.
-    """
-    if packet.interface and packet.interface not in (LOOPBACK, *DEVICES):
-        return False
-    if packet.path is Path.OUT:
-        return _can_leave(packet)
-    if packet.path is Path.FORWARD and _is_taken_anywhere(packet):
-        return False
-    return packet.family is Family.IPV4 or _survives_ip6_rcv(packet)
-
-
-def _can_leave(packet: Packet) -> bool:
-    source, destination = packet.source, packet.destination
-    if source.is_unspecified or _is_unroutable(packet):
-        return False
-    if packet.interface == LOOPBACK:
-        return True
-    return not destination.is_loopback
-
-
-def _is_unroutable(packet: Packet) -> bool:
-    if packet.destination.version == 4:
-        return packet.destination.packed[0] == 0
-    return packet.destination.is_unspecified
-
-
-def _survives_ip6_rcv(packet: Packet) -> bool:
-    source, destination = packet.source, packet.destination
-    assert source.version == 6 and destination.version == 6
-    if source.is_loopback or source.is_multicast or source.ipv4_mapped is not None:
-        return False
-    stays_in_its_host = destination.is_multicast and destination.packed[1] & 0x0F <= 1
-    return not destination.is_loopback and not stays_in_its_host
-
-
-def _is_taken_anywhere(packet: Packet) -> bool:
-    destination = packet.destination
-    if destination.is_multicast or destination.is_loopback or destination.is_unspecified:
-        return True
-    if destination.version == 6:
-        return destination.packed[:8] == b"\xfe\x80\0\0\0\0\0\0"
-    return destination.packed[0] == 0 or destination.packed == b"\xff\xff\xff\xff"
-
-
 def _is_at_home(packet: Packet) -> bool:
     return packet.path is Path.IN or packet.interface == LOOPBACK
 
@@ -271,16 +225,25 @@ def _pauses() -> Iterator[float]:
         yield 0.02
 
 
+<<<<<<< HEAD:tests/kernel/oracle.py
 def home_routes() -> Iterator[str]:
     """Routes by which every address is local."""
+=======
+def _home_routes(devices: Iterable[str]) -> Iterator[str]:
+>>>>>>> main:policy/ctpolicy/oracle/worlds.py
     yield "route add local 0.0.0.0/0 dev lo table local"
     yield "route add local ::/0 dev lo table local"
-    for metric, device in enumerate(DEVICES, start=1):  # a link-local destination is looked up on its own device
+    for metric, device in enumerate(devices, start=1):  # a link-local destination is looked up on its own device
         yield f"route add local fe80::/10 dev {device} table local metric {metric}"
 
 
+<<<<<<< HEAD:tests/kernel/oracle.py
 def transit_routes() -> Iterator[str]:
     """Routes by which every address is somebody else's."""
     for metric, device in enumerate(DEVICES, start=10):
+=======
+def _transit_routes(devices: Iterable[str]) -> Iterator[str]:
+    for metric, device in enumerate(devices, start=10):
+>>>>>>> main:policy/ctpolicy/oracle/worlds.py
         yield f"route add 0.0.0.0/0 dev {device} metric {metric}"
         yield f"route add ::/0 dev {device} metric {metric}"
