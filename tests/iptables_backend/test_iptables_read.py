@@ -101,6 +101,11 @@ def test_targets(words: str, target: Target) -> None:
         ("-p udp -m udp", (Protocol(17),)),
         ("-p ipip", (Protocol(94),)),  # in /etc/protocols; in a policy `ipip` is 4
         ("-p ipencap", (Protocol(4),)),
+        ("-p hip", (Protocol(139),)),  # was not known, so that a listing with it was no listing
+        ("-p shim6", (Protocol(140),)),  # these three were taken for the number before their own
+        ("-p wesp", (Protocol(141),)),
+        ("-p rohc", (Protocol(142),)),
+        ("! -p somebodys", (UnmodelledMatch("! -p somebodys"),)),
         ("-p ipv4", (Protocol(4),)),
         ("-p 4", (Protocol(4),)),
         ("! -p tcp", (Protocol(6, negated=True),)),

@@ -46,10 +46,10 @@ SET_PORTS: Final = frozenset({_TCP, _UDP, PROTOCOL_NUMBERS["sctp"], PROTOCOL_NUM
 BITMAP_PORTS: Final = frozenset({_TCP, _UDP})
 """Protocols of packets that can be in a bitmap:port (ip_set_get_ip_port)."""
 
-_WITHOUT_TRANSPORT: Final = {Family.IPV4: 0, Family.IPV6: 59}
+WITHOUT_TRANSPORT: Final = {Family.IPV4: 0, Family.IPV6: 59}
 """A protocol of which ipset finds no packet in any set that has ports."""
 
-SPECIAL_TO_SETS: Final = SET_PORTS | {_ICMP, _ICMPV6, *_WITHOUT_TRANSPORT.values()}
+SPECIAL_TO_SETS: Final = SET_PORTS | {_ICMP, _ICMPV6, *WITHOUT_TRANSPORT.values()}
 
 
 class Within(NamedTuple):
@@ -160,7 +160,7 @@ def _in_set(one: IpSet, ends: Sequence[End], situation: Situation) -> Asked:
 
 
 def _joined_members(one: IpSet, ends: Sequence[End], kinds: Sequence[str], situation: Situation) -> Members:
-    decided = _decided_by_it(one) if "iface" in kinds else {}
+    decided = decided_by_it(one) if "iface" in kinds else {}
     certainly: list[Box] = []
     possibly: list[Box] = []
     for element in one.elements:
@@ -176,7 +176,7 @@ def _joined_members(one: IpSet, ends: Sequence[End], kinds: Sequence[str], situa
     return Members(union_of_boxes(FOREST, certainly), union_of_boxes(FOREST, possibly))
 
 
-def _decided_by_it(one: IpSet) -> dict[Interval, IntervalSet]:
+def decided_by_it(one: IpSet) -> dict[Interval, IntervalSet]:
     """For each network of a hash:net,iface, its addresses that no longer prefix of the set has.
 
     The kernel looks for the longest prefix first, and goes to no shorter one if that is there with another interface
@@ -206,7 +206,7 @@ def _confined(
 ) -> bool | None:
     """Whether a part of a packet is in a part of an element: no, perhaps (None), or where it is in this box."""
     if of.kind == "port":
-        if protocol != situation.protocol or protocol == _WITHOUT_TRANSPORT[situation.family]:
+        if protocol != situation.protocol or protocol == WITHOUT_TRANSPORT[situation.family]:
             return False
         if protocol in {_ICMP, _ICMPV6}:
             return None

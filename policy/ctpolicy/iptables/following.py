@@ -61,7 +61,7 @@ class Names:
     @classmethod
     def of(cls, tables: RawTables, family: Family) -> Names:
         """A family's table and the sets."""
-        filled = set(_filled_by_rules(tables))
+        filled = set(filled_by_rules(tables))
         table = tables.tables.get(family, RawTable())
         return cls(
             family,
@@ -91,7 +91,7 @@ def matches_of(table: RawTable) -> Iterator[Match]:
     return (match for chain in table.chains for rule in chain.rules for match in rule.matches)
 
 
-def _filled_by_rules(tables: RawTables) -> Iterator[str]:
+def filled_by_rules(tables: RawTables) -> Iterator[str]:
     """Sets that rules add to or take from: `-j SET --add-set NAME src`."""
     for table in tables.tables.values():
         for chain in table.chains:

@@ -5,14 +5,15 @@ A module, or an option of one, that ctpolicy does not know is kept as its text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
+from ctpolicy.iptables.module_options import NotModelledError, Option, options_of
 from ctpolicy.iptables.render import ADDRESS_TYPES
 from ctpolicy.iptables.ruleset import AddressRange, AddressType, End, InSet, Match, Multiport, Port, UnmodelledMatch
 from ctpolicy.iptables.values import parse_ports, parse_range
-from ctpolicy.iptables.words import Quoted, text_of
+from ctpolicy.iptables.words import text_of
 from ctpolicy.packetspace.fields import Family
 
 _PORT_MODULES: Final = frozenset({"tcp", "udp", "sctp", "dccp"})
@@ -33,22 +34,6 @@ _SET_ENDS: Final = {"src": End.SOURCE, "dst": End.DESTINATION}
 _ANY_PORT: Final = (0, 65535)
 
 
-class _Option(NamedTuple):
-    """One question to a module: `! --dport 53`."""
-
-    negated: bool
-    name: str
-    values: Sequence[str]
-
-    def words(self) -> list[str]:
-        """The question as it stood."""
-        return [*["!"] * self.negated, self.name, *self.values]
-
-
-class _NotModelledError(Exception):
-    """The module was asked what ctpolicy does not know."""
-
-
 def read_matches(module: str, words: Sequence[str], family: Family) -> list[Match]:
     """What stood after `-m MODULE`.
 
@@ -59,8 +44,8 @@ def read_matches(module: str, words: Sequence[str], family: Family) -> list[Matc
     if module in _PORT_MODULES:
         reader = partial(_port_matches, module)
     try:
-        return reader(list(_options(words)), family) if reader else [_unmodelled(module, words)]
-    except _NotModelledError:
+        return reader(list(options_of(words)), family) if reader else [_unmodelled(module, words)]
+    except NotModelledError:
         return [_unmodelled(module, words)]
 
 
@@ -68,34 +53,7 @@ def _unmodelled(module: str, words: Sequence[str]) -> UnmodelledMatch:
     return UnmodelledMatch(text_of(["-m", module, *words]))
 
 
-def _options(words: Sequence[str]) -> Iterator[_Option]:
-    negated, name, values = False, "", list[str]()
-    for word in words:
-        if isinstance(word, Quoted) or (word != "!" and not word.startswith("--")):
-            values.append(word)
-            continue
-        if name:
-            yield _Option(negated, name, values)
-            negated, name, values = False, "", []
-        if values:
-            raise _NotModelledError  # a value before any option
-        if word == "!":
-            negated = True
-        else:
-            name = word
-    if name:
-        yield _Option(negated, name, values)
-    elif negated or values:
-        raise _NotModelledError
-
-
-def _only_value(option: _Option) -> str:
-    if len(option.values) != 1:
-        raise _NotModelledError
-    return option.values[0]
-
-
-def _port_matches(module: str, options: Sequence[_Option], _: Family) -> list[Match]:
+def _port_matches(module: str, options: Sequence[Option], _: Family) -> list[Match]:
     """Ports, and all else that the module was asked (tcp's flags) as one match that is not modelled."""
     found: list[Match] = []
     others: list[str] = []
@@ -104,53 +62,53 @@ def _port_matches(module: str, options: Sequence[_Option], _: Family) -> list[Ma
         if end is None:
             others += option.words()
             continue
-        interval = parse_ports(_only_value(option))
+        interval = parse_ports(option.only_value)
         if interval != _ANY_PORT or option.negated:  # which iptables-save leaves out
             found.append(Port(module, end, interval, option.negated))
     return found + [_unmodelled(module, others)] * bool(others)
 
 
-def _multiport_matches(options: Sequence[_Option], _: Family) -> list[Match]:
+def _multiport_matches(options: Sequence[Option], _: Family) -> list[Match]:
     return [_multiport(option) for option in options]
 
 
-def _multiport(option: _Option) -> Multiport:
+def _multiport(option: Option) -> Multiport:
     if option.name not in _PORTS_ENDS:
-        raise _NotModelledError
-    intervals = tuple(parse_ports(text) for text in _only_value(option).split(","))
+        raise NotModelledError
+    intervals = tuple(parse_ports(text) for text in option.only_value.split(","))
     return Multiport(_PORTS_ENDS[option.name], intervals, option.negated)
 
 
-def _range_matches(options: Sequence[_Option], family: Family) -> list[Match]:
+def _range_matches(options: Sequence[Option], family: Family) -> list[Match]:
     if any(option.name not in _RANGE_ENDS for option in options):
-        raise _NotModelledError
+        raise NotModelledError
     return [
-        AddressRange(_RANGE_ENDS[option.name], parse_range(_only_value(option), family), option.negated)
+        AddressRange(_RANGE_ENDS[option.name], parse_range(option.only_value, family), option.negated)
         for option in options
     ]
 
 
-def _type_matches(options: Sequence[_Option], _: Family) -> list[Match]:
+def _type_matches(options: Sequence[Option], _: Family) -> list[Match]:
     """All or nothing: `--limit-iface-in` changes what the types mean."""
     return [_type_match(option) for option in options]
 
 
-def _type_match(option: _Option) -> AddressType:
-    types = frozenset(_only_value(option).split(","))
+def _type_match(option: Option) -> AddressType:
+    types = frozenset(option.only_value.split(","))
     if option.name not in _TYPE_ENDS or not types <= set(ADDRESS_TYPES):
-        raise _NotModelledError
+        raise NotModelledError
     return AddressType(_TYPE_ENDS[option.name], types, option.negated)
 
 
-def _set_matches(options: Sequence[_Option], _: Family) -> list[Match]:
+def _set_matches(options: Sequence[Option], _: Family) -> list[Match]:
     """One question alone: `--return-nomatch` and the like change it."""
     match options:
-        case [_Option(negated, "--match-set" | "--set", [name, ends])] if set(ends.split(",")) <= set(_SET_ENDS):
+        case [Option(negated, "--match-set" | "--set", [name, ends])] if set(ends.split(",")) <= set(_SET_ENDS):
             return [InSet(name, tuple(_SET_ENDS[end] for end in ends.split(",")), negated)]
-    raise _NotModelledError
+    raise NotModelledError
 
 
-_READERS: Final[dict[str, Callable[[Sequence[_Option], Family], list[Match]]]] = {
+_READERS: Final[dict[str, Callable[[Sequence[Option], Family], list[Match]]]] = {
     "multiport": _multiport_matches,
     "iprange": _range_matches,
     "addrtype": _type_matches,

@@ -22,6 +22,7 @@ from ctpolicy.iptables.ruleset import (
 )
 from ctpolicy.iptables.values import parse_prefix, parse_protocol
 from ctpolicy.iptables.words import Quoted, text_of, words_of
+from ctpolicy.netfilter.protocol_words import PROTOCOL_WORDS
 from ctpolicy.packetspace.fields import Family
 
 _LONG: Final = {
@@ -98,8 +99,7 @@ class _RuleReader:
                 self.matches.append(UnmodelledMatch("! -f" if negated else "-f"))
             case "-p":
                 self._protocol = self._next()
-                number = parse_protocol(self._protocol) if self._protocol != "all" else 0
-                self.matches += [Protocol(number, negated)] * bool(number)  # 0 is any, also by that number
+                self.matches += _protocol(self._protocol, negated)
             case "-i" | "-o":
                 end = End.SOURCE if option == "-i" else End.DESTINATION
                 self.matches.append(Interface(end, self._next(), negated))
@@ -161,6 +161,13 @@ class _RuleReader:
         if not options and name in self._chains:
             return Verdict(VerdictKind.JUMP, name)
         return UnmodelledTarget(text_of(["-j", name, *options]))
+
+
+def _protocol(text: str, negated: bool) -> list[Match]:
+    if text not in PROTOCOL_WORDS and text[:1].isalpha() and text != "all":  # of another host's /etc/protocols
+        return [UnmodelledMatch(f"{'! ' * negated}-p {text}")]
+    number = parse_protocol(text) if text != "all" else 0
+    return [Protocol(number, negated)] * bool(number)  # 0 is any, also by that number
 
 
 def _place(match: Match) -> int:

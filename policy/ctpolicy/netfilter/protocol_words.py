@@ -12,7 +12,7 @@ PROTOCOL_WORDS: Final[dict[str, int]] = {
     "ipv6-nonxt": 59, "ipv6-opts": 60, "rspf": 73, "vmtp": 81, "eigrp": 88, "ospf": 89, "ospfigp": 89, "ax.25": 93,
     "ipip": 94, "etherip": 97, "encap": 98, "pim": 103, "ipcomp": 108, "comp": 108, "vrrp": 112, "l2tp": 115,
     "isis": 124, "sctp": 132, "fc": 133, "mobility-header": 135, "udplite": 136, "mpls-in-ip": 137, "manet": 138,
-    "shim6": 139, "wesp": 140, "rohc": 141, "ethernet": 143, "mptcp": 262,
+    "hip": 139, "shim6": 140, "wesp": 141, "rohc": 142, "ethernet": 143, "mptcp": 262,
 }  # fmt: skip
 """Of several systems, of which some have one and some another name for a number; here the file need not be there.
 Beware: `ipip` is 94 there, and 4 in a policy."""
