@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from ctpolicy.oracle.sendable import DEVICES
+from ctpolicy.oracle.worlds import OracleError, World, home_routes, transit_routes
 from ctpolicy.packetspace.fields import LOOPBACK, Path
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
-from kernel.oracle import DEVICES, OracleError, World, home_routes, transit_routes
 
 _PATIENCE: Final = 5.0
 
@@ -58,8 +59,8 @@ class Passage:
     """Two worlds, and the question to them."""
 
     def __init__(self) -> None:
-        home = World.make(make_namespace(), *home_routes())
-        transit = World.make(make_namespace(), *transit_routes())
+        home = World.make(make_namespace(), home_routes(DEVICES))
+        transit = World.make(make_namespace(), transit_routes(DEVICES))
         self.worlds = home, transit
         for world in self.worlds:
             world.namespace.load(_RECORDER)

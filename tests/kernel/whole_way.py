@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ctpolicy.hazards.situations import Situation
+from ctpolicy.oracle.sendable import DEVICES
+from ctpolicy.oracle.worlds import Oracle, World
 from ctpolicy.packetspace.fields import LOOPBACK, Path
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
-from kernel.oracle import DEVICES, Oracle, World
 
 _HOOKS: Final = ("input", "postrouting")
 _RECORDER: Final = """

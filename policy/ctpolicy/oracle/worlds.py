@@ -141,15 +141,9 @@ class Oracle:
         devices: that packets may come and go by.
     """
 
-<<<<<<< HEAD:tests/kernel/oracle.py
-    def __init__(self, home: Namespace, transit: Namespace) -> None:
-        self.home = World.make(home, *home_routes())
-        self.transit = World.make(transit, *transit_routes())
-=======
     def __init__(self, home: Namespace, transit: Namespace, devices: tuple[str, ...] = DEVICES) -> None:
-        self.home = World.make(home, _home_routes(devices), devices)
-        self.transit = World.make(transit, _transit_routes(devices), devices)
->>>>>>> main:policy/ctpolicy/oracle/worlds.py
+        self.home = World.make(home, home_routes(devices), devices)
+        self.transit = World.make(transit, transit_routes(devices), devices)
 
     @property
     def worlds(self) -> tuple[World, World]:
@@ -225,25 +219,16 @@ def _pauses() -> Iterator[float]:
         yield 0.02
 
 
-<<<<<<< HEAD:tests/kernel/oracle.py
-def home_routes() -> Iterator[str]:
+def home_routes(devices: Iterable[str]) -> Iterator[str]:
     """Routes by which every address is local."""
-=======
-def _home_routes(devices: Iterable[str]) -> Iterator[str]:
->>>>>>> main:policy/ctpolicy/oracle/worlds.py
     yield "route add local 0.0.0.0/0 dev lo table local"
     yield "route add local ::/0 dev lo table local"
     for metric, device in enumerate(devices, start=1):  # a link-local destination is looked up on its own device
         yield f"route add local fe80::/10 dev {device} table local metric {metric}"
 
 
-<<<<<<< HEAD:tests/kernel/oracle.py
-def transit_routes() -> Iterator[str]:
+def transit_routes(devices: Iterable[str]) -> Iterator[str]:
     """Routes by which every address is somebody else's."""
-    for metric, device in enumerate(DEVICES, start=10):
-=======
-def _transit_routes(devices: Iterable[str]) -> Iterator[str]:
     for metric, device in enumerate(devices, start=10):
->>>>>>> main:policy/ctpolicy/oracle/worlds.py
         yield f"route add 0.0.0.0/0 dev {device} metric {metric}"
         yield f"route add ::/0 dev {device} metric {metric}"
