@@ -16,7 +16,7 @@ from typing import Final
 
 from ctpolicy.oracle.sendable import DEVICES
 from ctpolicy.oracle.worlds import OracleError, World, home_routes, transit_routes
-from ctpolicy.packetspace.fields import LOOPBACK, Path
+from ctpolicy.packetspace.fields import LOOPBACK, Path, protocol_name
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
 
@@ -59,8 +59,8 @@ class Passage:
     """Two worlds, and the question to them."""
 
     def __init__(self) -> None:
-        home = World.make(make_namespace(), home_routes(DEVICES))
-        transit = World.make(make_namespace(), transit_routes(DEVICES))
+        home = World.make(make_namespace(), *home_routes())
+        transit = World.make(make_namespace(), *transit_routes())
         self.worlds = home, transit
         for world in self.worlds:
             world.namespace.load(_RECORDER)
@@ -82,8 +82,13 @@ class Passage:
         """The rules that are loaded, as JSON."""
         return self.worlds[0].namespace.run("nft", "-j", "list", "table", "inet", "walked").stdout
 
-    def passed(self, packets: Sequence[Packet]) -> list[bool]:
-        """For each packet, whether it passes every hook. No two may be of one flow."""
+    def passed(self, packets: Sequence[Packet], flows: Sequence[Packet] = ()) -> list[bool]:
+        """For each packet, whether it passes every hook. No two may be of one flow.
+
+        Args:
+            packets: that are shown.
+            flows: for each, the first packet of its flow, which has been answered; or none at all.
+        """
         found: dict[int, bool] = {}
         for world, is_home in zip(self.worlds, (True, False), strict=True):
             world.namespace.load(_FORGET)
@@ -93,6 +98,7 @@ class Passage:
                 for number, packet in enumerate(packets, start=1)
                 if (packet.path is Path.IN or packet.interface == LOOPBACK) is is_home
             }
+            _insert(world, [flows[number - 1] for number in numbers] if flows else [])
             for number, packet in numbers.items():
                 world.show(packet, number)
             found |= _answers(world, set(numbers))
@@ -102,6 +108,17 @@ class Passage:
         """Close both worlds."""
         for world in self.worlds:
             world.close()
+
+
+def _insert(world: World, flows: Sequence[Packet]) -> None:
+    """Entries of flows that have been answered."""
+    lines = [
+        f"-I -p {protocol_name(one.protocol)} -s {one.source} -d {one.destination} --sport {one.source_port}"
+        f" --dport {one.destination_port} -t 100 -u SEEN_REPLY,ASSURED"
+        for one in flows
+    ]
+    if lines:
+        world.namespace.run("conntrack", "-R", "-", stdin="\n".join(lines) + "\n")
 
 
 def _answers(world: World, numbers: set[int]) -> dict[int, bool]:

@@ -107,5 +107,6 @@ def random_packets(random: Random, count: int, protocols: Sequence[int] = _PROTO
         interface = random.choice(interfaces)
         packet = Packet(path, protocol, source, destination, ports[0], ports[1], interface)
         ends = frozenset({(source, ports[0]), (destination, ports[1])})
-        found.setdefault((path is Path.FORWARD, protocol, ends), packet)
+        if len(ends) == 2:  # what has one end alone is its own answer
+            found.setdefault((path is Path.IN or interface == LOOPBACK, protocol, ends), packet)
     return list(found.values())

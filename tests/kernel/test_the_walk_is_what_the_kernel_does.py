@@ -23,11 +23,25 @@ from kernel.random_hosts import random_packets, random_ruleset
 
 pytestmark = pytest.mark.kernel
 
-CASES = {
-    Situation.UNTRACKED: (True, (1, 6, 17, 47)),
-    Situation.NEW: (False, (6, 17)),
-    Situation.INVALID: (False, (1,)),  # ICMP messages that nobody asked for
+Flows = Callable[[Packet], Packet] | None
+
+
+def begun_by_it(packet: Packet) -> Packet:
+    return packet
+
+
+def begun_by_its_answer(packet: Packet) -> Packet:
+    return packet.reverse()
+
+
+CASES: dict[Situation, tuple[bool, tuple[int, ...], Flows]] = {
+    Situation.UNTRACKED: (True, (1, 6, 17, 47), None),
+    Situation.NEW: (False, (6, 17), None),
+    Situation.INVALID: (False, (1,), None),  # ICMP messages that nobody asked for
+    Situation.ESTABLISHED: (False, (17,), begun_by_it),
+    Situation.REPLY: (False, (17,), begun_by_its_answer),
 }
+"""Whether packets are untracked, of which protocols they are, and what began their flows."""
 PACKETS = 60
 
 
@@ -51,7 +65,7 @@ def said(host: HostRules, packet: Packet, situation: Situation) -> bool | None:
 def test_every_packet_passes_where_there_are_no_rules(passage: Passage) -> None:
     for untracked in (True, False):
         passage.load("table inet walked { }", untracked=untracked)
-        for situation, (is_untracked, protocols) in CASES.items():
+        for situation, (is_untracked, protocols, _) in CASES.items():
             if is_untracked is untracked:
                 packets = random_packets(Random(situation.value), 200, protocols)
                 lost = [packet for packet, passed in zip(packets, passage.passed(packets), strict=True) if not passed]
@@ -64,11 +78,12 @@ def answers(
     """What the walk says of packets under a random ruleset, and what the kernel does."""
     random = Random(seed)
     ruleset = random_ruleset(random)
-    for situation, (untracked, protocols) in CASES.items():
+    for situation, (untracked, protocols, begun) in CASES.items():
         passage.load(ruleset, untracked=untracked)
         host = changed(host_rules(read_text(passage.listing())))
         packets = random_packets(random, PACKETS, protocols)
-        for packet, passed in zip(packets, passage.passed(packets), strict=True):
+        flows = [begun(packet) for packet in packets] if begun else []
+        for packet, passed in zip(packets, passage.passed(packets, flows), strict=True):
             yield packet, situation, said(host, packet, situation), passed
 
 

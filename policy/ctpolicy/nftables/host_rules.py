@@ -12,7 +12,8 @@ from typing import Final
 from ctpolicy.hazards import rules
 from ctpolicy.hazards.rules import Base, HostRules, Step, policy_step
 from ctpolicy.netfilter.owners import owner, table_title
-from ctpolicy.nftables.host_steps import TableReader
+from ctpolicy.nftables.host_lookups import Lookups
+from ctpolicy.nftables.host_steps import steps_of
 from ctpolicy.nftables.ours import TABLE_FAMILY, TABLE_NAME
 from ctpolicy.nftables.rule_words import rule_words
 from ctpolicy.nftables.ruleset import FLAGS, BaseHook, Chain, Rule, Ruleset, Table
@@ -43,16 +44,16 @@ def _unwalked(table: Table) -> Iterable[str]:
 
 
 def _table(table: Table) -> rules.Table:
-    reader = TableReader(table)
-    chains = {chain.name: _chain(table, chain, reader) for chain in table.chains}
+    lookups = Lookups(table)
+    chains = {chain.name: _chain(table, chain, lookups) for chain in table.chains}
     title = table_title(table.family, table.name)
     return rules.Table(title, _FAMILIES[table.family], chains, any(other.kind == FLAGS for other in table.others))
 
 
-def _chain(table: Table, chain: Chain, reader: TableReader) -> rules.Chain:
+def _chain(table: Table, chain: Chain, lookups: Lookups) -> rules.Chain:
     steps: list[Step] = []
     for number, rule in enumerate(chain.rules, start=1):
-        steps += reader.steps(rule, chain.name, _told(table, chain, rule, number))
+        steps += steps_of(lookups, rule, chain.name, _told(table, chain, rule, number))
     hook = chain.hook
     base = _base(table, chain, hook) if hook is not None and hook.hook in _HOOKS else None
     return rules.Chain(chain.name, tuple(steps), base)

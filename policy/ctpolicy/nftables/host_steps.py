@@ -11,22 +11,17 @@ from ctpolicy.hazards.rules import Action, Decision, Nat, Open, Service, Step, T
 from ctpolicy.hazards.rules import Rule as Told
 from ctpolicy.hazards.rules import Verdict as Outcome
 from ctpolicy.hazards.situations import ALWAYS, OF_AN_ENTRY, WITH_ENTRY, Tracking
-from ctpolicy.nftables.following import Names
 from ctpolicy.nftables.host_conditions import FAMILY_IS, Question, about, needs_of, question
+from ctpolicy.nftables.host_lookups import Lookups
 from ctpolicy.nftables.host_tracking import conntrack_question, state_pairs
 from ctpolicy.nftables.read_rules import read_statement
 from ctpolicy.nftables.rule_words import rule_words
 from ctpolicy.nftables.ruleset import (
-    AnonymousMap,
-    AnonymousSet,
     Element,
     Match,
     Notrack,
-    Operand,
     Rule,
     Selector,
-    SetReference,
-    Table,
     Unmodelled,
     Verdict,
     VerdictKind,
@@ -72,67 +67,23 @@ _XT_WITHOUT_EFFECT: Final = frozenset(
 ) | frozenset({"SECMARK", "SET", "RATEEST", "IDLETIMER", "LED", "TEE", "TCPOPTSTRIP"})
 
 
-class TableReader:
-    """A table whose sets and maps can be looked up while its rules are read."""
+def steps_of(table: Lookups, rule: Rule, chain: str, told: Told) -> Iterator[Step]:
+    """What a rule of a chain does.
 
-    def __init__(self, table: Table) -> None:
-        self.names = Names.of(table)
-        self._leads = {chain.name: set(self._static_targets(chain.rules)) for chain in table.chains}
-
-    def steps(self, rule: Rule, chain: str, told: Told) -> Iterator[Step]:
-        """What a rule of a chain does."""
-        yield from _Reading(self, chain, told).of(rule)
-
-    def may_lead_to(self, chain: str) -> Iterator[str]:
-        """The chains that a map which is not known may send packets of a chain to: none that leads back there."""
-        for name, found in self.names.chains.items():
-            if found.hook is None and name != chain and chain not in self._reached(name):
-                yield name
-
-    def _reached(self, chain: str) -> set[str]:
-        found: set[str] = set()
-        left = [chain]
-        while left:
-            new = self._leads.get(left.pop(), set()) - found
-            found |= new
-            left += new
-        return found
-
-    def _static_targets(self, rules: Sequence[Rule]) -> Iterator[str]:
-        for rule in rules:
-            for statement in rule.statements:
-                match statement:
-                    case Verdict(_, str(target)):
-                        yield target
-                    case VerdictLookup(_, named):
-                        yield from (verdict.chain for _, verdict in self.pairs(named) or () if verdict.chain)
-                    case Unmodelled(text):
-                        yield from _targets(json.loads(text))
-
-    def elements(self, operand: Operand) -> Sequence[Element] | None:
-        """The right side of a match; None for a set whose elements come and go."""
-        if isinstance(operand, AnonymousSet):
-            return operand.elements
-        if isinstance(operand, SetReference):
-            named = self.names.sets.get(operand.name)
-            return named.elements if named else None
-        return (operand,)
-
-    def pairs(self, found: str | AnonymousMap) -> Sequence[tuple[Element, Verdict]] | None:
-        """A verdict map, its catch-all last; None for one whose elements come and go, or that is not modelled."""
-        if isinstance(found, str):
-            named = self.names.maps.get(found)
-            pairs = named.elements if named else None
-        else:
-            pairs = found.elements
-        return None if pairs is None else sorted(pairs, key=lambda pair: pair[0] == "*")
+    Args:
+        table: where its sets and maps are looked up.
+        rule: as it is listed.
+        chain: its name.
+        told: the same rule, for people.
+    """
+    yield from _Reading(table, chain, told).of(rule)
 
 
 @dataclass(slots=True)
 class _Reading:
     """One rule while its statements are read: what has been asked so far."""
 
-    reader: TableReader
+    table: Lookups
     chain: str
     told: Told
     fields: tuple[Within, ...] = ()
@@ -145,11 +96,11 @@ class _Reading:
             words = rule_words(Rule((statement,)))
             match statement:
                 case Match(selector, operand, negated):
-                    self._ask(question(selector, self.reader.elements(operand), words, negated=negated))
+                    self._ask(question(selector, self.table.elements(operand), words, negated=negated))
                 case Verdict():
                     yield from self._decided(statement, Question())
                 case VerdictLookup(selector, found):
-                    yield from self._looked_up(selector, self.reader.pairs(found), words)
+                    yield from self._looked_up(selector, self.table.pairs(found), words)
                 case Notrack():
                     yield self._step(Use(Service.NOTRACK))
                 case Unmodelled(text):
@@ -181,7 +132,7 @@ class _Reading:
 
     def _anything(self, words: str) -> Iterator[Step]:
         """What may send the packet to any chain, drop it or accept it."""
-        for chain in self.reader.may_lead_to(self.chain):
+        for chain in self.table.may_lead_to(self.chain):
             yield self._step(Decision(Outcome.JUMP, chain), Question(open=(Open(words),)))
         yield from anything(self.told, self.fields, self.tracking, self.open, words)
 
@@ -316,15 +267,3 @@ def _asks_what_may_be_missing(value: Any) -> bool:
         case int() | {"meta": {"key": "mark"}}:
             return False
     return True
-
-
-def _targets(value: Any) -> Iterator[str]:
-    match value:
-        case {"jump": {"target": str(chain)}} | {"goto": {"target": str(chain)}}:
-            yield chain
-        case dict():
-            for inner in value.values():
-                yield from _targets(inner)
-        case list():
-            for inner in value:
-                yield from _targets(inner)
