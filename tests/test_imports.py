@@ -28,11 +28,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "meaning_space": {"language.policy", "meaning", "packetspace"},
     "boundaries": {"meaning", "language.policy", "packetspace"},
     "netfilter": {"meaning", "language.policy", "packetspace"},
-    "hazards": BELOW_BACKENDS,
+    "hazards": BELOW_BACKENDS | {"importing"},  # which writes entries as text
     "nftables": BELOW_BACKENDS | {"hazards"},  # which they tell their rules in the form of
     "iptables": BELOW_BACKENDS | {"hazards"},
     "conntrack": BELOW_BACKENDS | {"namespaces"},
-    "importing": BELOW_BACKENDS | BACKENDS,
+    "importing": BELOW_BACKENDS,
     "plan": BELOW_BACKENDS | BACKENDS | {"hazards"},
     "apply": BELOW_BACKENDS | {"namespaces"} | BACKENDS | {"plan"},
     "oracle": BELOW_BACKENDS | BACKENDS,

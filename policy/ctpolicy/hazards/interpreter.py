@@ -43,6 +43,8 @@ class Way:
 
 Ways = frozenset[Way]
 
+_NO_TABLE: Final = Table("", frozenset())
+
 _ENDS: Final = {Verdict.ACCEPT: Outcome.ACCEPTED, Verdict.DROP: Outcome.DROPPED, Verdict.REJECT: Outcome.REJECTED}
 
 
@@ -75,6 +77,11 @@ def interpret(
                     through = frozenset({Way()})
                 ways = _after(ways, through)
     return frozenset(replace(way, outcome=way.outcome or Outcome.ACCEPTED) for way in ways)
+
+
+def whether_it_holds(step: Step, packet: Packet, view: View) -> Truth:
+    """Whether a step holds for a packet at a hook, as far as that can be told."""
+    return _Interpreter(_NO_TABLE, packet, view, None).holds(step)
 
 
 def _after(ways: Ways, others: Iterable[Way]) -> Ways:
@@ -116,7 +123,7 @@ class _Interpreter:
         ways: Ways = frozenset({Way()})
         returned: set[Way] = set()
         for step in self.table.chains[name].steps:
-            held = self._holds(step)
+            held = self.holds(step)
             if held is not Truth.NO:
                 acted = self._act(step)
                 if isinstance(step.action, Decision) and step.action.verdict in {Verdict.RETURN, Verdict.GOTO}:
@@ -144,7 +151,8 @@ class _Interpreter:
             case Decision(verdict):
                 return frozenset({Way(_ENDS[verdict], step)})
 
-    def _holds(self, step: Step) -> Truth:
+    def holds(self, step: Step) -> Truth:
+        """Whether a step holds for the packet."""
         truths = {self.view.tracking(step), *map(self._is_within, step.fields)}
         if Truth.NO in truths:
             return Truth.NO

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMAS: Final = (
     *("policy", "invariants", "plan", "saved-plan", "diff", "explain", "status", "history", "drain", "diagnostics"),
-    *("lint", "conntrack-stats", "advise", "doctor", "review"),
+    *("lint", "conntrack-stats", "advise", "doctor", "review", "trace"),
 )
 """What is shipped: the schemas of policies and invariants, and those of what commands print with `--json` or write."""
 

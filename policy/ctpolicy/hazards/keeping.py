@@ -1,0 +1,175 @@
+"""Entries of a policy that keep packets tracked, or a narrower entry, each proved before it is offered.
+
+Where conntrack translates packets or gives them something no accept rule helps: they have to stay tracked, and so does
+all of their flow. An entry is made of each box of the packets, in the kind that covers the least of what is to be
+untracked, and the hazards of what is left are asked anew: those that it is for are gone, and there is no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Final
+
+from ctpolicy.hazards.accepting import is_of_half_a_flow
+from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.remedy import Kind, Remedy
+from ctpolicy.hazards.reversing import reverse
+from ctpolicy.hazards.routes import Route
+from ctpolicy.hazards.rules import HostRules
+from ctpolicy.importing.candidates import kinds, matches
+from ctpolicy.importing.merging import merge_alike
+from ctpolicy.importing.naming import named
+from ctpolicy.importing.text import entry_lines, policy_text
+from ctpolicy.language.load import load_text
+from ctpolicy.language.policy import Entry, Match, Overlay, Policy, Ports
+from ctpolicy.meaning_space import bypass_space, entries_space
+from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import Box
+
+MOST_BOXES: Final = 8
+"""Of packets that are to be kept."""
+
+MOST_STEPS: Final = 3
+"""Times that what an entry brings about is kept tracked too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """What is asked about: a host, and what a policy leaves untracked there.
+
+    Args:
+        host: its rules.
+        newly: packets that were tracked, and are to be untracked.
+        untracked: all that are to be untracked.
+        policy: that says so, if there is one.
+        known: hazards that were asked for, by what was left untracked.
+    """
+
+    host: HostRules
+    newly: PacketSpace
+    untracked: PacketSpace
+    policy: Policy | None = None
+    known: dict[PacketSpace, list[Hazard]] = field(default_factory=dict)
+
+    def without(self, kept: PacketSpace) -> list[Hazard]:
+        """The hazards if packets stay tracked."""
+        left = self.untracked - kept
+        if left not in self.known:
+            self.known[left] = hazards_between(self.host, self.newly - kept, left)
+        return self.known[left]
+
+
+def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard], taken: set[str]) -> Remedy | None:
+    """Track entries against hazards.
+
+    Args:
+        bypass: what is asked about.
+        hazards: that are to be gone.
+        known: all that there are.
+        taken: names that entries have; those of the new ones are added.
+    """
+    wanted = PacketSpace.none()
+    for hazard in hazards:
+        wanted |= _to_keep(hazard, bypass.untracked)
+    for _ in range(MOST_STEPS):
+        entries, is_complete = _entries(wanted, bypass.untracked)
+        kept = entries_space(entries)
+        left = bypass.without(kept)
+        rest = [one for one in left if _is_one_of(one, hazards)]
+        new = [one for one in left if not _was_known(one, known)]
+        if not entries or (rest and is_complete):
+            return None
+        if not new:
+            return _offered(hazards, entries, is_complete and not rest, taken)
+        for hazard in new:
+            wanted |= _to_keep(hazard, bypass.untracked)
+    return None
+
+
+def narrower(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard]) -> Iterator[Remedy]:
+    """Entries of the policy without one of their paths, where that is what hazards come from."""
+    policy = bypass.policy
+    for entry in policy.bypass if policy else ():
+        if policy and isinstance(entry, Overlay | Ports | Match) and len(entry.paths) > 1:
+            for path in sorted(entry.paths, key=lambda one: one.value):
+                less = replace(entry, paths=entry.paths - {path})
+                rest = bypass_space(
+                    replace(policy, bypass=tuple(less if one is entry else one for one in policy.bypass))
+                )
+                kept = bypass_space(policy) - rest
+                if kept & bypass.newly and rest & bypass.newly and not _meet(hazards, rest):
+                    left = bypass.without(kept)
+                    if all(_was_known(one, known) and not _is_one_of(one, hazards) for one in left):
+                        lines = "\n".join(_lines(less))
+                        yield Remedy(Kind.NARROWER, tuple(hazards), entries=(less,), replaces=entry.name, text=lines)
+
+
+def _meet(hazards: Iterable[Hazard], rest: PacketSpace) -> bool:
+    """Whether packets of hazards are still untracked, which is soon asked."""
+    return any(one.traffic is not Traffic.ERRORS and one.space & rest for one in hazards)
+
+
+def _lines(entry: Entry) -> list[str]:
+    try:
+        return list(entry_lines(entry))
+    except AssertionError:  # its addresses are a group of the policy
+        paths = ", ".join(path.value for path in sorted(getattr(entry, "paths", ()), key=lambda one: one.value))
+        return [f"  # entry {entry.name}, with", f"    paths: [{paths}]"]
+
+
+def _offered(hazards: Sequence[Hazard], entries: Sequence[Entry], is_complete: bool, taken: set[str]) -> Remedy | None:
+    called = named(entries, "keep-", taken)
+    codes = ", ".join(dict.fromkeys(hazard.code for hazard in hazards))
+    text = policy_text("remedies", [], called, [f"Keeps packets tracked, against {codes}."])
+    if entries_space(load_text(text).track) != entries_space(entries):
+        return None
+    notes = () if is_complete else ("Not all of the packets: they take more entries than are offered here.",)
+    return Remedy(Kind.TRACK, tuple(hazards), entries=tuple(called), text=text, notes=notes, is_complete=is_complete)
+
+
+def _to_keep(hazard: Hazard, untracked: PacketSpace) -> PacketSpace:
+    """The packets that have to stay tracked; of errors nothing tells."""
+    if hazard.traffic is Traffic.ERRORS:
+        return PacketSpace.none()
+    if not is_of_half_a_flow(hazard, untracked):
+        return hazard.space & untracked
+    found = PacketSpace.none()
+    for route in Route:
+        part = hazard.space & route.packets
+        if part:
+            found |= reverse(part, route).space & untracked
+    return found
+
+
+def _entries(wanted: PacketSpace, untracked: PacketSpace) -> tuple[list[Entry], bool]:
+    described = wanted.describe(MOST_BOXES)
+    found = [_entry(box, untracked) for box in described.boxes]
+    return merge_alike(chain.from_iterable(found)), described.is_complete
+
+
+def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
+    """What holds a box and, of what is untracked, the least besides."""
+    space = PacketSpace.of_boxes([box])
+    whole: list[list[Entry]] = [[one] for one in kinds(box) if not isinstance(one, Overlay | Ports)]
+    each: list[list[Entry]] = [*whole, list(matches(box, both_ways=True))]
+    holding = [one for one in each if space <= entries_space(one)]
+    return min(holding, key=lambda one: (entries_space(one) & untracked).count(), default=[])
+
+
+def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
+    return any(_what(one) == _what(hazard) for one in hazards)
+
+
+def _what(hazard: Hazard) -> tuple[object, ...]:
+    return hazard.code, hazard.rule, hazard.traffic, hazard.is_certain
+
+
+def _was_known(hazard: Hazard, known: Iterable[Hazard]) -> bool:
+    alike = PacketSpace.none()
+    for one in known:
+        if one.code == hazard.code and one.rule == hazard.rule and (one.is_certain or not hazard.is_certain):
+            alike |= one.space
+    return hazard.space <= alike
