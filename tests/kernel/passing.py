@@ -1,6 +1,6 @@
 """The kernel asked what becomes of packets: which of them pass every hook of their way under the rules that are loaded?
 
-As oracle.py, with the same two worlds, but the packets go on: routed, forwarded or taken. Chains at the end of input
+As the oracle, with the same two worlds, but the packets go on: routed, forwarded or taken. Chains at the end of input
 and of postrouting, behind all others, note the number of each packet that comes so far, and drop it there, so that no
 entry is confirmed and each packet is the first of its flow; but for what goes through `lo`, whose entries are confirmed
 at postrouting. A chain before all others notes that a packet has come at all.
@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from ctpolicy.oracle.sendable import DEVICES
-from ctpolicy.oracle.worlds import OracleError, World, home_routes, transit_routes
+from ctpolicy.oracle.worlds import Oracle, OracleError, World
 from ctpolicy.packetspace.fields import LOOPBACK, Path, protocol_name
 from ctpolicy.packetspace.packet import Packet
 from kernel.namespace import make_namespace
@@ -59,9 +59,7 @@ class Passage:
     """Two worlds, and the question to them."""
 
     def __init__(self) -> None:
-        home = World.make(make_namespace(), *home_routes())
-        transit = World.make(make_namespace(), *transit_routes())
-        self.worlds = home, transit
+        self.worlds = Oracle(make_namespace(), make_namespace()).worlds
         for world in self.worlds:
             world.namespace.load(_RECORDER)
             world.namespace.write("netfilter/nf_conntrack_checksum", 0)
