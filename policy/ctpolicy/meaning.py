@@ -56,14 +56,14 @@ class Leg:
     interfaces: Interfaces = ANY_INTERFACE
 
     def __contains__(self, packet: Packet) -> bool:
-        return (
+        return (  # what is asked soonest and tells most legs apart comes first
             packet.path is self.path
-            and packet.family is self.family
             and self.protocol in (None, packet.protocol)
+            and _has_port(self.destination_ports, packet.destination_port)
+            and _has_port(self.source_ports, packet.source_port)
+            and packet.family is self.family
             and int(packet.source) in self.source
             and int(packet.destination) in self.destination
-            and _has_port(self.source_ports, packet.source_port)
-            and _has_port(self.destination_ports, packet.destination_port)
             and packet.interface in self.interfaces
         )
 
@@ -74,7 +74,7 @@ class Leg:
 
 
 def _has_port(ports: IntervalSet, port: int | None) -> bool:
-    return ports == ANY_PORT or (port is not None and port in ports)
+    return ports is ANY_PORT or (port is not None and port in ports) or ports == ANY_PORT
 
 
 def legs(entry: Entry) -> tuple[Leg, ...]:

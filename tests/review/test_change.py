@@ -47,6 +47,14 @@ def test_entry_among_many_is_told_without_describing_where_they_cross() -> None:
     assert found.is_complete is (moved(found, Direction.UNTRACKED) == new)
 
 
+def test_long_list_is_told_in_full() -> None:
+    """A diagram with thousands of addresses is not large: a list is one node of it."""
+    nodes = ", ".join(f"10.{at // 256}.{at % 256}.0/25" for at in range(2000))
+    found = change(policy("bypass: []"), policy(f"bypass: [{{name: a, host-service: tcp/9100, peers: [{nodes}]}}]"))
+    assert found.is_complete
+    assert {move.size for move in found.moves} == {"256,000 addresses, one port", "256,000 addresses, one port, on lo"}
+
+
 def test_more_than_anybody_reads_is_told_riskiest_first() -> None:
     head = policy(
         "bypass:\n"

@@ -142,8 +142,8 @@ class Oracle:
     """
 
     def __init__(self, home: Namespace, transit: Namespace, devices: tuple[str, ...] = DEVICES) -> None:
-        self.home = World.make(home, home_routes(devices), devices)
-        self.transit = World.make(transit, transit_routes(devices), devices)
+        self.home = World.make(home, _home_routes(devices), devices)
+        self.transit = World.make(transit, _transit_routes(devices), devices)
 
     @property
     def worlds(self) -> tuple[World, World]:
@@ -219,16 +219,14 @@ def _pauses() -> Iterator[float]:
         yield 0.02
 
 
-def home_routes(devices: Iterable[str]) -> Iterator[str]:
-    """Routes by which every address is local."""
+def _home_routes(devices: Iterable[str]) -> Iterator[str]:
     yield "route add local 0.0.0.0/0 dev lo table local"
     yield "route add local ::/0 dev lo table local"
     for metric, device in enumerate(devices, start=1):  # a link-local destination is looked up on its own device
         yield f"route add local fe80::/10 dev {device} table local metric {metric}"
 
 
-def transit_routes(devices: Iterable[str]) -> Iterator[str]:
-    """Routes by which every address is somebody else's."""
+def _transit_routes(devices: Iterable[str]) -> Iterator[str]:
     for metric, device in enumerate(devices, start=10):
         yield f"route add 0.0.0.0/0 dev {device} metric {metric}"
         yield f"route add ::/0 dev {device} metric {metric}"

@@ -113,16 +113,14 @@ def projection(forest: Forest, root: Node, levels: Container[int]) -> Node:
     return walk(root)
 
 
-def is_larger_than(root: Node, intervals: int) -> bool:
-    """Whether a function's nodes have more intervals than this together."""
-    met, open_nodes, found = {root}, [root], 0
-    while open_nodes and found <= intervals:
-        node = open_nodes.pop()
-        found += len(node.ends)
-        ahead = set(node.children) - met
-        met |= ahead
-        open_nodes += ahead
-    return found > intervals
+def is_larger_than(root: Node, nodes: int) -> bool:
+    """Whether a function has more nodes than this."""
+    met, ahead = {root}, [root]
+    while ahead and len(met) <= nodes:
+        new = set(ahead.pop().children) - met
+        met |= new
+        ahead += new
+    return len(met) > nodes
 
 
 def count(forest: Forest, root: Node) -> int:

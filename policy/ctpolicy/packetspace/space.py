@@ -104,9 +104,10 @@ class PacketSpace:
         """The set in at most so many boxes."""
         return describe(self.root, limit)
 
-    def is_larger_than(self, intervals: int) -> bool:
-        """Whether its diagram has more intervals than this, which is what describing it costs, and more."""
-        return sets.is_larger_than(self.root, intervals)
+    def is_larger_than(self, nodes: int) -> bool:
+        """Whether its diagram has more nodes than this: long lists have few, what crosses has many, and is dear to
+        describe."""
+        return sets.is_larger_than(self.root, nodes)
 
     def cover(self, within: PacketSpace, limit: int) -> Description:
         """At most so many boxes that hold the set, and may hold more of what is `within`: fewer, larger boxes."""

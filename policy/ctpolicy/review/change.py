@@ -45,8 +45,8 @@ from ctpolicy.review.turns import differing, turns_between
 MOST_BOXES: Final = 8
 """Moves of one entry in one direction."""
 
-MOST_INTERVALS: Final = 1_000
-"""Of a diagram that is described in full: a second at the worst."""
+MOST_NODES: Final = 300
+"""Of a diagram that is described in full: a second at the worst. A list of 100,000 addresses is one node."""
 
 MOST_LARGE: Final = 5
 """Entries whose packets are too many to describe in full, and of which those on `lo` are told all the same."""
@@ -238,7 +238,7 @@ def _is_off_loopback(box: Box) -> bool:
 
 
 def _are_large(parts: Sequence[PacketSpace]) -> bool:
-    return any(part.is_larger_than(MOST_INTERVALS) for part in parts)
+    return any(part.is_larger_than(MOST_NODES) for part in parts)
 
 
 def _union(parts: Sequence[PacketSpace]) -> PacketSpace:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -161,12 +161,15 @@ def find_git(path: str | None = None) -> str:
 
 def _git(directory: Path, settings: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     options = [option for setting in settings for option in ("-c", setting)]
-    command = [find_git(), "--no-pager", "--literal-pathspecs", *options, *arguments]
+    return _run(directory, _ENVIRONMENT, "--no-pager", "--literal-pathspecs", *options, *arguments)
+
+
+def _run(directory: Path, environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(  # noqa: S603 (no shell, absolute path, clean environment)
-            command,
+            [find_git(), *arguments],
             cwd=directory,
-            env=_ENVIRONMENT,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=DEADLINE,
@@ -180,20 +183,14 @@ def _git(directory: Path, settings: Sequence[str], *arguments: str) -> subproces
 def _trusted_by_the_user() -> tuple[str, ...]:
     """The directories that the user and the system have told git to trust, as settings.
 
-    Only these settings are taken from there. git itself takes them from nowhere else, so that no repository can trust
-    itself; it takes them from the command line since 2.38.
+    Only these settings are taken from there, and outside of the repository. git itself takes them from nowhere else,
+    so that no repository can trust itself; it takes them from the command line since 2.38.
     """
-    environment = {key: value for key, value in os.environ.items() if key in {"HOME", "XDG_CONFIG_HOME"}}
+    where = {key: value for key, value in os.environ.items() if key in {"HOME", "XDG_CONFIG_HOME"}}
+    environment = {"LC_ALL": "C", "PATH": _ENVIRONMENT["PATH"], **where}
     found: list[str] = []
     for scope in ("--system", "--global"):
-        done = subprocess.run(  # noqa: S603 (no shell, absolute path)
-            [find_git(), "config", scope, "-z", "--get-all", "safe.directory"],
-            cwd="/",
-            env={"LC_ALL": "C", "PATH": _ENVIRONMENT["PATH"], **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=DEADLINE,
-        )
+        done = _run(Path("/"), environment, "config", scope, "-z", "--get-all", "safe.directory")
         found += os.fsdecode(done.stdout).split("\0")[:-1]
     return tuple(f"safe.directory={directory}" for directory in found)
 
@@ -221,4 +218,4 @@ def _said(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def _shown(path: Path) -> str:
-    return harmless(str(path))
+    return harmless(str(path.absolute()))

@@ -158,6 +158,8 @@ def proof_of_rendered(
     if remarks:
         return Check(Subject.PROOFS, name, Result.BROKEN, "not proven", remarks)
     told = f"equal, every packet; {size_of(own)}, read back as rendered"
+    if isinstance(own, RawTables) and own.sets:
+        told += "; iptables-nft has other names of ipsets"
     return Check(Subject.PROOFS, name, Result.HELD, told)
 
 

@@ -131,15 +131,16 @@ def properties_of(tried: Tried, examples: int, progress: Progress) -> list[Check
     few = min(examples, _MOST_CHANGED)
     progress("trying properties of the policy")
     changed = _Changed(tried, few)
+    near = boundary_source(policy)
     return [
-        _tried(_ONE_ANSWER, packets, _packets(policy, _has_one_answer(tried)), ", ".join(tried.rules)),
-        _tried("flows are untracked both ways or not at all", packets, _packets(*_flows(policy))),
+        _tried(_ONE_ANSWER, packets, _packets(near, _has_one_answer(tried)), ", ".join(tried.rules)),
+        _tried("flows are untracked both ways or not at all", packets, _packets(*_flows(tried, near))),
         _tried("a policy in parts, merged in any order, is the same", few, _orders(policy, _is_merged(tried))),
         *(
             _tried(name, *asked) if fits_iptables(policy) else _too_large(name, policy)
             for name, asked in (
-                (_TRACK_WINS, (packets, _entries_and_packets(policy, changed.tracked))),
-                (_OTHERS_STAY, (packets, _entries_and_packets(policy, changed.removed))),
+                (_TRACK_WINS, (packets, _entries_and_packets(policy, near, changed.tracked))),
+                (_OTHERS_STAY, (packets, _entries_and_packets(policy, near, changed.removed))),
                 (_ALIKE, (few, lambda times: _orders(policy, _is_compiled_alike(tried))(times))),
             )
         ),
@@ -174,19 +175,21 @@ def _tried(name: str, examples: int, run: Run, about: str = "") -> Check:
 # What is tried.
 
 
-def _packets(policy: Policy, law: Callable[[Packet], None]) -> Run:
+Near = Callable[[Random], Packet]
+"""Makes packets near a policy's boundaries."""
+
+
+def _packets(near: Near, law: Callable[[Packet], None]) -> Run:
     """Tries a law of packets near the policy's boundaries."""
-    source = boundary_source(policy)
-    return lambda examples: _search(examples, law, source)
+    return lambda examples: _search(examples, law, near)
 
 
-def _entries_and_packets(policy: Policy, law: Callable[[Entry, Packet], None]) -> Run:
+def _entries_and_packets(policy: Policy, near: Near, law: Callable[[Entry, Packet], None]) -> Run:
     """Tries a law of a bypass entry and packets near the policy's boundaries."""
-    source = boundary_source(policy)
     if not policy.bypass:
         return lambda _: 0
     return lambda examples: _search(
-        examples, lambda pair: law(*pair), lambda random: (random.choice(policy.bypass), source(random))
+        examples, lambda pair: law(*pair), lambda random: (random.choice(policy.bypass), near(random))
     )
 
 
@@ -286,10 +289,13 @@ def _by(decision: Decision) -> str:
     return next(iter(decision.tracked_by or decision.bypassed_by), "")
 
 
-def _flows(policy: Policy) -> tuple[Policy, Callable[[Packet], None]]:
-    """The entries that are about whole flows, and the law of them."""
+def _flows(tried: Tried, near: Near) -> tuple[Near, Callable[[Packet], None]]:
+    """Packets near the entries that are about whole flows, and the law of them."""
+    policy = tried.policy
+    if all(map(is_whole, policy.entries())):
+        return near, flows_are_whole(tried.decide)
     whole = replace(policy, bypass=tuple(filter(is_whole, policy.bypass)), track=tuple(filter(is_whole, policy.track)))
-    return whole, flows_are_whole(Meaning.of(whole).decide)
+    return boundary_source(whole), flows_are_whole(Meaning.of(whole).decide)
 
 
 def is_whole(entry: Entry) -> bool:
@@ -322,7 +328,6 @@ class _Changed:
         self._tried = tried
         self._most = most
         self._known: dict[tuple[str, str], Names] = {}
-        self._legs = {entry.name: legs(entry) for entry in tried.policy.bypass}
 
     def tracked(self, entry: Entry, packet: Packet) -> None:
         """With the entry as a track entry too, its packets are tracked, and all others fare as before."""
@@ -331,7 +336,7 @@ class _Changed:
         if names is None:
             return
         before = self._tried.decide(packet)
-        held = any(packet in leg for leg in self._legs[entry.name])
+        held = any(packet in leg for leg in legs(entry))
         if bool(names(packet)) is not (before.untracked and not held):
             message = f"with `{entry.name}` tracked as well, the packet is " + (
                 "tracked" if before.untracked else "not"
