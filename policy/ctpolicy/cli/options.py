@@ -45,6 +45,7 @@ lock_wait = click.option(
     help="How long to wait for another ctpolicy.",
 )  # fmt: skip
 
+FOUND: Final = 8
 CHANGES_PENDING: Final = 10
 
 

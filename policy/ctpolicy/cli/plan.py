@@ -11,6 +11,7 @@ from ctpolicy.cli.existing import NOT_OF_A_DUMP, forecast_of
 from ctpolicy.cli.host import backend_named, plan_files
 from ctpolicy.cli.options import (
     CHANGES_PENDING,
+    FOUND,
     as_json,
     backend,
     detailed_exitcode,
@@ -23,6 +24,7 @@ from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.cli.saved import plan_afresh, plan_and_save, refuse_stale, saved_plan_in
 from ctpolicy.errors import InputError
 from ctpolicy.plan.as_json import plan_json
+from ctpolicy.plan.consequences import FailOn
 from ctpolicy.plan.report import plan_lines
 
 
@@ -38,6 +40,13 @@ from ctpolicy.plan.report import plan_lines
     type=click.Path(path_type=Path),
     help="Save the plan there as well, for `ctpolicy apply FILE`.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice([one.value for one in FailOn]),
+    default=FailOn.NONE.value,
+    show_default=True,
+    help="Exit with 8 if there are hazards that are certain, or any that are possible.",
+)
 @as_json
 @detailed_exitcode
 def command(
@@ -47,6 +56,7 @@ def command(
     backend: str | None,
     no_ipset: bool,
     out: Path | None,
+    fail_on: str,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
@@ -80,4 +90,6 @@ def command(
         print_lines(chain(plan_lines(plan), existing.lines() if plan else ()))
     if saved:
         refuse_stale(saved, plan)
+    if plan.consequences.fail(FailOn(fail_on)):
+        return FOUND
     return CHANGES_PENDING if plan and detailed_exitcode else 0

@@ -14,7 +14,7 @@ certainly only if that is to be untracked too: what goes into tunnels is not ans
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,16 +38,28 @@ _TOO_BIG: Final = {Family.IPV4: IntervalSet.single(3), Family.IPV6: IntervalSet.
 _TCP: Final = PacketSpace.of_boxes([{Field.PROTOCOL: IntervalSet.single(PROTOCOL_NUMBERS["tcp"])}])
 
 
-def hazards_between(host: HostRules, newly: PacketSpace, untracked: PacketSpace) -> list[Hazard]:
+Told = Callable[[int, int, str], None]
+"""Is told how many parts are done, of how many, and what is begun."""
+
+
+def hazards_between(
+    host: HostRules, newly: PacketSpace, untracked: PacketSpace, told: Told = lambda _done, _of, _words: None
+) -> list[Hazard]:
     """What breaks, or may break, what is certain first.
 
     Args:
         host: its rules, but for ours.
         newly: packets that were tracked, and are to be untracked.
         untracked: all packets that are to be untracked, those of `newly` and others.
+        told: is told how far it is.
     """
     asked = _Question(host, newly, untracked)
-    return gathered([*(one for route in Route for one in asked.of(route)), *_not_followed(host, newly)])
+    found: list[Hazard] = []
+    for done, route in enumerate(Route):
+        told(done, len(Route), f"looking for hazards: {route.value}")
+        found += asked.of(route)
+    told(len(Route), len(Route), "looking for hazards")
+    return gathered([*found, *_not_followed(host, newly)])
 
 
 def _not_followed(host: HostRules, newly: PacketSpace) -> Iterator[Hazard]:

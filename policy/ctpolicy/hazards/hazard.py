@@ -37,6 +37,7 @@ class Traffic(Enum):
     REQUESTS = "requests"
     REPLIES = "replies"
     ERRORS = "icmp errors"
+    MIDSTREAM = "flows in mid-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Hazard:
 
     def __str__(self) -> str:
         certainty = "certain" if self.is_certain else "possible"
-        by = f" {self.rule}" if self.rule else f" {self.note}"
+        by = (f" {self.rule}" if self.rule else "") + (f" {self.note}" if self.note else "")
         such = f"; such as: {self.witness}" if self.witness else ""
         summary = BY_CODE[self.code].summary
         return f"{self.severity.value}: {self.code} ({certainty}, {self.traffic.value}) {summary}{by}{such}"

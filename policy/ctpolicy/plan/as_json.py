@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ctpolicy.netfilter.backend import Json, ObjectChange
+from ctpolicy.plan.hazard_report import hazards_json
 from ctpolicy.plan.plan import EntryChange, Plan
 from ctpolicy.plan.standing import others_json
 from ctpolicy.plan.traffic import shifts_json
@@ -27,6 +28,7 @@ def plan_json(plan: Plan[Any], existing: Json = NOT_COUNTED) -> Json:
         "entries": [_entry_json(entry) for entry in plan.entries],
         "traffic": shifts_json(plan.traffic),
         "foreign": others_json(plan.others),
+        "hazards": hazards_json(plan.consequences),
         "notes": list(plan.notes),
         "objects": [_object_json(changed) for changed in plan.backend.objects(plan.live, plan.desired)] if plan else [],
         "transaction": plan.document(),
