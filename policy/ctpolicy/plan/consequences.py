@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from ctpolicy.hazards.again import CODE as AGAIN
 from ctpolicy.hazards.again import hazards_of_tracking
 from ctpolicy.hazards.between import Told, hazards_between
-from ctpolicy.hazards.codes import Severity
+from ctpolicy.hazards.codes import CODES, Severity
 from ctpolicy.hazards.fates import together
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.rules import HostRules
@@ -26,6 +27,8 @@ MOST_WORK: Final = 30_000_000
 
 TOO_LARGE: Final = "too many different packets and rules to tell what breaks"
 _GIVEN_UP: Final = "HZ017"
+BETWEEN: Final = frozenset(one.code for one in CODES) - {AGAIN, _GIVEN_UP}
+"""The codes of hazards that packets have which are newly untracked."""
 _CODE: Final = re.compile(r"\bHZ\d{3}\b")
 
 
