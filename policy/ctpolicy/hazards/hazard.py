@@ -75,7 +75,8 @@ class Hazard:
 
     def packets(self, limit: int = 4) -> tuple[str, ...]:
         """The packets in words, in at most so many boxes."""
-        return tuple(str(self.space.cover(_NEVER_SEEN, limit)).splitlines())
+        exact = self.space.describe(limit)
+        return tuple(str(exact if exact.is_complete else self.space.cover(_NEVER_SEEN, limit)).splitlines())
 
     def __str__(self) -> str:
         certainty = "certain" if self.is_certain else "possible"

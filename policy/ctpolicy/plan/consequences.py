@@ -21,13 +21,15 @@ from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.plan.moved import Moved
+from ctpolicy.plan.surroundings import Surroundings
 
 MOST_WORK: Final = 30_000_000
 """What looking for hazards may do: some 30 s. Two walks of a host with 1,000 services of kube-proxy take a third."""
 
 TOO_LARGE: Final = "too many different packets and rules to tell what breaks"
-_GIVEN_UP: Final = "HZ017"
-BETWEEN: Final = frozenset(one.code for one in CODES) - {AGAIN, _GIVEN_UP}
+GIVEN_UP: Final = "HZ017"
+"""The code of what nobody looked for to the end."""
+BETWEEN: Final = frozenset(one.code for one in CODES) - {AGAIN, GIVEN_UP}
 """The codes of hazards that packets have which are newly untracked."""
 _CODE: Final = re.compile(r"\bHZ\d{3}\b")
 
@@ -38,23 +40,6 @@ class FailOn(Enum):
     CERTAIN = "certain"
     POSSIBLE = "possible"
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is known of a host that bears upon hazards.
-
-    Args:
-        rules: all of its rules but ours.
-        is_loose: whether conntrack takes up connections of tcp in mid-stream; None if nobody knows.
-        unknown: what is not known of the host, in words: it may break what nothing here tells.
-        damage: why its rules cannot be read at all, in words; empty if they can.
-    """
-
-    rules: HostRules = field(default_factory=HostRules)
-    is_loose: bool | None = None
-    unknown: tuple[str, ...] = ()
-    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +143,7 @@ def consequences(
 
 
 def _given_up(space: PacketSpace, note: str) -> Foreseen:
-    return Foreseen(Hazard(_GIVEN_UP, False, Traffic.REQUESTS, None, space or PacketSpace.all(), note=note))
+    return Foreseen(Hazard(GIVEN_UP, False, Traffic.REQUESTS, None, space or PacketSpace.all(), note=note))
 
 
 def _of_leaving(looked: Looked, moved: Moved, after: Untracked, told: Told) -> Iterator[Foreseen]:

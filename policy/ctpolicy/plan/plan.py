@@ -15,10 +15,11 @@ from ctpolicy.netfilter.foreign import Foreign
 from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.consequences import NOT_LOOKED, Consequences, Surroundings, consequences
+from ctpolicy.plan.consequences import NOT_LOOKED, Consequences, consequences
 from ctpolicy.plan.moved import Moved
 from ctpolicy.plan.side import MOST_WORK, Side, compare, sides_of_change, sides_of_return
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
+from ctpolicy.plan.surroundings import Surroundings
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 
 Own = TypeVar("Own")
