@@ -13,7 +13,7 @@ from ctpolicy.hazards.again import hazards_of_tracking
 from ctpolicy.hazards.between import Told, hazards_between
 from ctpolicy.hazards.codes import CODES, Severity
 from ctpolicy.hazards.fates import together
-from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.hazard import Hazard, Traffic, gathered
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.language.policy import Entry, Policy
 from ctpolicy.meaning_space import entries_space
@@ -21,6 +21,7 @@ from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.plan.moved import Moved
+from ctpolicy.plan.roles import Roles
 from ctpolicy.plan.surroundings import Surroundings
 
 MOST_WORK: Final = 30_000_000
@@ -147,20 +148,23 @@ def _given_up(space: PacketSpace, note: str) -> Foreseen:
 
 
 def _of_leaving(looked: Looked, moved: Moved, after: Untracked, told: Told) -> Iterator[Foreseen]:
-    hazards = list(_certainly(hazards_between(looked.rules, looked.newly, looked.untracked, told), moved, after))
+    unsure = (moved.newly - moved.certainly_newly) | (after.possibly - after.certainly)
+    between = hazards_between(looked.rules, looked.newly, looked.untracked, told)
+    hazards = gathered(_certainly(between, unsure, Roles.of(looked.policy)))
     acknowledging = _acknowledging(looked.policy, {one.code for one in hazards if one.is_certain})
     remaining = {code: _remaining(looked, code, entries) for code, entries in acknowledging.items()}
     split = [one for hazard in hazards for one in _split(hazard, acknowledging, remaining)]
     yield from sorted(split, key=lambda one: (not one.hazard.is_certain, bool(one.acknowledged)))
 
 
-def _certainly(hazards: Sequence[Hazard], moved: Moved, after: Untracked) -> Iterator[Hazard]:
-    """What is only possible because nobody knows whether its packets change, said so."""
-    unsure = (moved.newly - moved.certainly_newly) | (after.possibly - after.certainly)
+def _certainly(hazards: Sequence[Hazard], unsure: PacketSpace, roles: Roles) -> Iterator[Hazard]:
+    """What is only possible, because nobody knows whether its packets change or are ever sent so, said so."""
+    sure = {Traffic.REQUESTS: roles.requests - unsure, Traffic.REPLIES: roles.replies - unsure}
     for one in hazards:
-        if one.is_certain and one.space & unsure:
-            yield _with_space(one, one.space - unsure, is_certain=True)
-            yield _with_space(one, one.space & unsure, is_certain=False)
+        certain = one.space & sure[one.traffic] if one.traffic in sure else one.space - unsure
+        if one.is_certain and certain != one.space:
+            yield _with_space(one, certain, is_certain=True)
+            yield _with_space(one, one.space - certain, is_certain=False)
         else:
             yield one
 
