@@ -109,6 +109,13 @@ def test_limit_does_not_decide_alike() -> None:
     assert ("HZ001", False, "policy drop") in told(hazards(read, SERVICE))
 
 
+def test_limit_that_was_met_before_may_decide_otherwise() -> None:
+    """Whom a limit still lets through depends on who else comes to it: that is not the same before and after."""
+    limited = [{"limit": {"rate": 10, "per": "second"}}, match(payload("udp dport"), 53), ACCEPT]
+    found = told([one for one in hazards(firewall(limited), SERVICE) if one.code == "HZ001"])
+    assert found == {("HZ001", False, "policy drop")}
+
+
 def test_translations_are_lost() -> None:
     redirect = [match(payload("udp dport"), 53), {"redirect": {"port": 5353}}]
     masquerade = [match(meta("oifname"), "eth0"), {"masquerade": None}]

@@ -22,6 +22,7 @@ ASK_MORE: Final = (
     "--src-type",
     "--mark",
     "--tcp-flags",
+    "--syn",
     "--uid-owner",
     "somebody",
     "-m rpfilter",

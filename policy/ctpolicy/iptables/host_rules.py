@@ -45,17 +45,20 @@ class Listed:
         legacy: the tables of iptables-legacy.
         native: those that iptables-nft keeps, and nft shows too, but not as well.
         unshown: likewise those that iptables-nft says it cannot show.
+        unknown: titles of tables of other names, that somebody's own kernel has; where their hooks are nobody knows.
     """
 
     legacy: tuple[rules.Table, ...] = ()
     native: Mapping[Place, rules.Table] = field(default_factory=dict)
     unshown: frozenset[Place] = frozenset()
+    unknown: tuple[str, ...] = ()
 
     @property
     def rules(self) -> HostRules:
         """All that they show."""
         return HostRules(
-            (*self.legacy, *self.native.values()), tuple(table_title(*one) for one in sorted(self.unshown))
+            (*self.legacy, *self.native.values()),
+            (*self.unknown, *(table_title(*one) for one in sorted(self.unshown))),
         )
 
 
@@ -76,7 +79,7 @@ class _Found:
     @property
     def tool(self) -> str:
         """Whose table it is, by the name that its tool has."""
-        return f"{_TOOLS[self.family]}-{self.variant.value}"
+        return tool_name(self.variant, self.family)
 
 
 def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_ours: bool = False) -> Listed:
@@ -93,7 +96,10 @@ def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_
     """
     found: list[_Found] = []
     unshown: set[Place] = set()
+    unknown: list[str] = []
     for variant, family, text in listings:
+        names = _table_names(text)
+        unknown += (f"{tool_name(variant, family)} table {name}" for name in names if name not in TABLES)
         for name in TABLES:
             try:
                 table = read_table(text, family, name)
@@ -108,7 +114,17 @@ def host_rules(listings: Iterable[Listing], sets: Sequence[IpSet] = (), *, with_
         tuple(table for one, table in tables if one.variant is Variant.LEGACY),
         {one.place: table for one, table in tables if one.variant is Variant.NFT},
         frozenset(unshown),
+        tuple(unknown),
     )
+
+
+def _table_names(listing: str) -> list[str]:
+    return [line.strip()[1:] for line in listing.split("\n") if line.startswith("*")]
+
+
+def tool_name(variant: Variant, family: Family) -> str:
+    """The tool of a variant and family: `ip6tables-legacy`."""
+    return f"{_TOOLS[family]}-{variant.value}"
 
 
 def _known(found: Iterable[_Found], family: Family, sets: Iterable[IpSet]) -> Known:

@@ -58,6 +58,10 @@ FIREWALLD: Final = Owner("firewalld")
 OPENWRT: Final = Owner("OpenWrt firewall4")
 VYOS: Final = Owner("VyOS")
 PROXMOX: Final = Owner("Proxmox VE firewall", repairs=True)
+UFW: Final = Owner("ufw")
+LIBVIRT: Final = Owner("libvirt")
+PODMAN: Final = Owner("Podman")
+FAIL2BAN: Final = Owner("fail2ban", repairs=True)
 IPTABLES_NFT: Final = Owner("iptables-nft")
 
 _IPTABLES: Final = frozenset({"ip", "ip6"})
@@ -82,6 +86,11 @@ _MARKS: Final = (
     _Mark(DOCKER, chain="DOCKER-*"),
     _Mark(PROXMOX, chain="PVEFW-*"),
     _Mark(VYOS, chain="VYOS_*"),
+    _Mark(UFW, chain="ufw-*"),
+    _Mark(UFW, chain="ufw6-*"),
+    _Mark(LIBVIRT, chain="LIBVIRT_*"),
+    _Mark(PODMAN, chain="NETAVARK*"),
+    _Mark(FAIL2BAN, chain="f2b-*"),
     _Mark(OPENSHIFT_OVN, "ovn_notrack", families=frozenset({"inet"})),
     _Mark(OPENSHIFT_OVN, "ovn-kubernetes", families=frozenset({"inet"})),
     _Mark(CALICO, "calico"),

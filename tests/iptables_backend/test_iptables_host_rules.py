@@ -409,6 +409,12 @@ def test_tables_with_native_rules_are_told_as_not_shown() -> None:
     assert found.rules.unwalked == ("table ip filter (iptables-nft)",)
 
 
+def test_a_table_of_another_name_is_told_as_not_walked() -> None:
+    found = read("*rawpost\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j RAWSNAT\nCOMMIT\n" + listing("filter"))
+    assert [table.title for table in found.rules.tables] == ["iptables-nft table filter"]
+    assert found.rules.unwalked == ("iptables-nft table rawpost",)
+
+
 def test_a_cut_listing_is_no_listing() -> None:
     with pytest.raises(InputError, match="ends within table filter"):
         read(listing("filter").replace("COMMIT\n", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ctpolicy.iptables.host_rules import Listing
+from ctpolicy.iptables.read import read_raw_table
 from ctpolicy.iptables.read_sets import read_sets
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.nftables.read import read_document
@@ -73,3 +74,19 @@ def test_sets_are_known_whichever_variant_was_asked_for_them() -> None:
     (table,) = host_rules(live, [(Variant.NFT, Family.IPV4, FILTER)]).tables
     (step,) = table.chains["INPUT"].steps
     assert not step.open
+
+
+def test_raw_tables_of_legacy_that_no_listing_shows_are_read_and_what_may_be_beside_is_told() -> None:
+    text = "*raw\n:PREROUTING DROP [0:0]\n-A PREROUTING -p tcp -j CT --notrack\nCOMMIT\n"
+    table = read_raw_table(text, Family.IPV6)
+    assert table is not None
+    raw = {variant: RawTables({Family.IPV6: table}) for variant in Variant}
+    rules = host_rules(Live(nftables(("ip6", "raw")), raw), [])
+    assert [one.title for one in rules.tables] == ["ip6tables-legacy table raw", "table ip6 raw (iptables-nft)"]
+    assert [step.rule.text for step in rules.tables[0].chains["PREROUTING"].steps] == [
+        "-A PREROUTING -p tcp -j CT --notrack"
+    ]
+    assert rules.unwalked == ("ip6tables-legacy tables but raw, which nobody has listed",)
+    listed = host_rules(Live(raw=raw), [(Variant.LEGACY, Family.IPV6, text)])
+    assert [one.title for one in listed.tables] == ["ip6tables-legacy table raw"]
+    assert listed.unwalked == ()
