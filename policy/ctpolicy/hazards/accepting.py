@@ -8,64 +8,34 @@ let through here may be dropped by the next base chain. So this is done in round
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ctpolicy.hazards.admission import LOOPBACK_SOURCES, Admissions, admissions, at_hook
+from ctpolicy.hazards.admission import FROM_LOOPBACK, Admissions, admissions
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.commands import Commands, commands
-from ctpolicy.hazards.fates import LOST, Outcome
-from ctpolicy.hazards.hazard import Hazard, Traffic
+from ctpolicy.hazards.dropping import LOSSES, NEEDED, Drop, drops, needed_types
+from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked, together
+from ctpolicy.hazards.firewalld import firewalld_policy
+from ctpolicy.hazards.hazard import Hazard
+from ctpolicy.hazards.losing import usually_accepted
 from ctpolicy.hazards.placing import Place, places, with_steps
 from ctpolicy.hazards.remedy import Kind, Remedy
 from ctpolicy.hazards.routes import Route
-from ctpolicy.hazards.rules import Hook, HostRules, Rule
+from ctpolicy.hazards.rules import About, Hook, HostRules, Rule
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.views import ANY_ICMP_TYPE
 from ctpolicy.hazards.walk import walk
-from ctpolicy.packetspace.fields import Family, Path
+from ctpolicy.packetspace.fields import Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Field, family_set, path_set
-
-LOSSES: Final = frozenset({"HZ001", "HZ002", "HZ003"})
-"""The hazards that an accept rule may help."""
 
 MOST_ROUNDS: Final = 4
 MOST_RULES: Final = 32
 """Live rules that drop, for which accept rules are looked for."""
 
-_NEEDED: Final = {Family.IPV4: (3,), Family.IPV6: (2,)}
-"""The ICMP types of hazard HZ003."""
 _OTHERS: Final = {Family.IPV4: (11, 12), Family.IPV6: (1, 3, 4)}
 """Other errors, which are accepted too if they were before."""
-
-_FROM_LOOPBACK: Final = PacketSpace.of_boxes(
-    {Field.PATH: path_set(Path.IN, Path.FORWARD), Field.FAMILY: family_set(family), Field.SOURCE: sources}
-    for family, sources in LOOPBACK_SOURCES.items()
-)
-"""Packets that nobody sends: the kernel takes none from outside with a source of its own `lo`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """What one live rule drops at one hook now and did not before.
-
-    Args:
-        rule: the rule.
-        hook: the hook.
-        situation: what the packets are to conntrack now.
-        family: of ICMP errors; None for other packets.
-        hazards: those that say so.
-        space: the packets.
-    """
-
-    rule: Rule
-    hook: Hook
-    situation: Situation
-    family: Family | None
-    hazards: tuple[Hazard, ...]
-    space: PacketSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,53 +46,25 @@ class Accepted:
         remedies: the rules.
         host: the host with them.
         left: what drops still, with no rule that helps.
+        hazards: those that there are with the rules, of the same packets.
     """
 
     remedies: tuple[Remedy, ...]
     host: HostRules
     left: tuple[Drop, ...]
+    hazards: tuple[Hazard, ...]
 
 
 def accept_rules(host: HostRules, newly: PacketSpace, untracked: PacketSpace, hazards: Sequence[Hazard]) -> Accepted:
     """Accept rules for as many hazards as they can help."""
     trial = _Trial(host, newly, untracked)
     found = list(hazards)
+    asked = together(one.space for one in hazards if one.code in LOSSES)
     for _ in range(MOST_ROUNDS):
         if not trial.take(drops(host, found, untracked)):
             break
-        found = hazards_between(trial.host, newly, untracked)
-    return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left))
-
-
-def drops(host: HostRules, hazards: Iterable[Hazard], untracked: PacketSpace) -> list[Drop]:
-    """The hazards of dropped packets, by rule, hook and what the packets are now."""
-    alike: dict[tuple[Rule, Hook, Situation, Family | None], tuple[list[Hazard], PacketSpace]] = {}
-    for hazard in hazards:
-        if hazard.code in LOSSES and hazard.rule is not None:
-            for situation, family, space in _kinds(hazard, untracked):
-                for hook in Hook:
-                    there = at_hook(space, hook)
-                    if there and next(places(host, hazard.rule, hook), None):
-                        key = (hazard.rule, hook, situation, family)
-                        before, packets = alike.get(key, ([], PacketSpace.none()))
-                        alike[key] = ([*before, hazard], packets | there)
-    return [Drop(*key, tuple(found), space) for key, (found, space) in alike.items()]
-
-
-def is_of_half_a_flow(hazard: Hazard, untracked: PacketSpace) -> bool:
-    """Whether packets are lost that stay tracked, because what they answer does not."""
-    return hazard.code == "HZ002" and not hazard.space & untracked
-
-
-def _kinds(hazard: Hazard, untracked: PacketSpace) -> Iterator[tuple[Situation, Family | None, PacketSpace]]:
-    if hazard.traffic is not Traffic.ERRORS:
-        if not is_of_half_a_flow(hazard, untracked):
-            yield Situation.UNTRACKED, None, hazard.space & untracked
-        return
-    for family in Family:
-        space = hazard.space & PacketSpace.of_boxes([{Field.FAMILY: family_set(family)}])
-        yield Situation.INVALID, family, space - untracked
-        yield Situation.UNTRACKED, family, space & untracked
+        found = [one for one in hazards_between(trial.host, newly, untracked) if one.space & asked]
+    return Accepted(tuple(trial.remedies), trial.host, tuple(trial.left), tuple(found))
 
 
 @dataclass(slots=True)
@@ -134,42 +76,83 @@ class _Trial:
     left: list[Drop] = field(default_factory=list)
     seen: set[tuple[Rule, Hook, Situation, Family | None]] = field(default_factory=set)
     passing: dict[Route, PacketSpace] = field(default_factory=dict)
+    lost: dict[Situation, PacketSpace] = field(default_factory=dict)
+    helping: list[tuple[Hook, Situation, str, str]] = field(default_factory=list)
 
-    def take(self, found: Iterable[Drop]) -> bool:
+    def take(self, found: Sequence[Drop]) -> bool:
         """Look for a rule for each; whether there was one."""
         number = len(self.remedies)
+        self._note(found)
         for drop in found:
             key = (drop.rule, drop.hook, drop.situation, drop.family)
             if key not in self.seen:
                 self.seen.add(key)
-                remedy = self._remedy(drop) if len(self.seen) <= MOST_RULES else None
-                if remedy is None:
-                    self.left.append(drop)
-                else:
-                    self.remedies.append(remedy)
+                if not self._is_helped_by_another(drop):
+                    self._look(drop)
         return len(self.remedies) > number
+
+    def _note(self, found: Iterable[Drop]) -> None:
+        """All that is lost may be accepted by any rule, whichever of several drops it is for."""
+        for drop in found:
+            self.lost[drop.situation] = self.lost.get(drop.situation, PacketSpace.none()) | drop.space
+
+    def _is_helped_by_another(self, drop: Drop) -> bool:
+        """Whether what was put in already helps; the remedy is then one for this, too."""
+        if not self._helps(drop, drop.space, self.host):
+            return False
+        for at in reversed(range(len(self.remedies))):
+            if self.helping[at] == (drop.hook, drop.situation, drop.rule.tool, drop.rule.table):
+                remedy = self.remedies[at]
+                more = tuple(one for one in drop.hazards if one not in remedy.hazards)
+                self.remedies[at] = replace(remedy, hazards=remedy.hazards + more)
+                return True
+        return False
+
+    def _look(self, drop: Drop) -> None:
+        remedy = self._remedy(drop) if len(self.seen) <= MOST_RULES else None
+        if remedy is None:
+            self.left.append(drop)
+        else:
+            self.remedies.append(remedy)
+            self.helping.append((drop.hook, drop.situation, drop.rule.tool, drop.rule.table))
 
     def _remedy(self, drop: Drop) -> Remedy | None:
         """The rule at the first place that is good; it stays in the host."""
-        types = self._types(drop)
-        within = _FROM_LOOPBACK if drop.situation is Situation.INVALID else _FROM_LOOPBACK | self._passing(drop.hook)
-        admitted = admissions(drop.space, within, drop.hook, drop.situation, types)
         label = f"ctpolicy-remedy-{len(self.remedies) + 1}"
-        for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
-            told = commands(place, admitted.each, label)
-            changed = self._changed(place, admitted)
-            if told and self._helps(drop, admitted, changed) and not self._opens(drop, admitted, changed):
-                self.host = changed
-                return _offered(drop, admitted, place, told)
+        for admitted in self._admitted(drop):
+            for place in places(self.host, drop.rule, drop.hook) if admitted.each else ():
+                told = commands(place, admitted.each, label)
+                changed = self._changed(place, admitted)
+                if told and self._is_good(drop, admitted, changed):
+                    lasting = (*told.lasting, *self._by_firewalld(drop, admitted, place))
+                    self.host = changed
+                    return _offered(drop, admitted, place, replace(told, lasting=lasting))
         return None
 
+    def _by_firewalld(self, drop: Drop, admitted: Admissions, place: Place) -> tuple[str, ...]:
+        found = firewalld_policy(self.host, place, admitted)
+        return found.lines if found and self._helps(drop, drop.space & admitted.space, found.host) else ()
+
+    def _admitted(self, drop: Drop) -> Iterator[Admissions]:
+        """What may be accepted: in the fewest words, with all that is lost at the hook; and this drop's alone."""
+        types = self._types(drop)
+        within = FROM_LOOPBACK
+        if drop.situation is Situation.UNTRACKED:
+            within |= self._passing(drop.hook)
+        for more in (within | self.lost[drop.situation], within):
+            yield admissions(drop.space, more, drop.hook, drop.situation, types)
+
+    def _is_good(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
+        helps = self._helps(drop, drop.space & admitted.space, changed)
+        return helps and not self._opens(drop, admitted, changed)
+
     def _passing(self, hook: Hook) -> PacketSpace:
-        """Packets that pass untracked, whatever is put in."""
+        """Packets that pass untracked as it is, but for odd ones."""
         found = PacketSpace.none()
         for route in _routes(hook):
             if route not in self.passing:
                 walked = walk(self.host, route, Situation.UNTRACKED, self.untracked & route.packets)
-                self.passing[route] = walked.certainly({Outcome.ACCEPTED})
+                self.passing[route] = usually_accepted(walked)
             found |= self.passing[route]
         return found
 
@@ -178,19 +161,25 @@ class _Trial:
         rule = Rule("accept", like.tool, like.family, like.table, place.chain)
         return with_steps(self.host, place, tuple(one.step(rule) for one in admitted.each))
 
-    def _helps(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
-        """Whether the rule drops nothing more of what is accepted."""
-        types = _needed(drop)
+    def _helps(self, drop: Drop, packets: PacketSpace, changed: HostRules) -> bool:
+        """Whether the rule drops nothing more of these packets."""
+        types = needed_types(drop)
         for route in _routes(drop.hook):
-            space = drop.space & admitted.space & route.packets
+            space = packets & route.packets
             after = walk(changed, route, drop.situation, space, types)
-            if any(fate.step is not None and fate.step.rule == drop.rule for fate in after.of(LOST)):
+            if any(fate.step and fate.step.rule == drop.rule and self._is_at(fate, drop) for fate in after.of(LOST)):
                 return False
         return True
 
+    def _is_at(self, fate: Fate, drop: Drop) -> bool:
+        """Whether a fate was decided at the hook of a drop."""
+        chains = (chain for table in self.host.tables for chain in table.chains.values())
+        return any(one.base and one.base.policy is fate.base and one.base.hook is drop.hook for one in chains)
+
     def _opens(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
         """Whether other packets pass than those of the hazard."""
-        space, types = admitted.space - drop.space - _FROM_LOOPBACK, self._types(drop) or ANY_ICMP_TYPE
+        space = admitted.space - self.lost[drop.situation] - FROM_LOOPBACK
+        types = self._types(drop) or ANY_ICMP_TYPE
         if drop.situation is Situation.UNTRACKED:
             space &= self.untracked
         for route in Route:
@@ -199,13 +188,23 @@ class _Trial:
                 passed = {Outcome.ACCEPTED, Outcome.TRANSLATED}
                 if after.possibly(passed) - before.possibly(passed):
                     return True
+        return self._passes_by(drop, admitted, changed)
+
+    def _passes_by(self, drop: Drop, admitted: Admissions, changed: HostRules) -> bool:
+        """Whether packets are spared a rule that drops by what changes: a limit, a list that programs fill."""
+        types = needed_types(drop)
+        for route in _routes(drop.hook):
+            space = admitted.space & drop.space & route.packets
+            before, after = (walk(one, route, drop.situation, space, types) for one in (self.host, changed))
+            if _changing(before) - _changing(after):
+                return True
         return False
 
     def _types(self, drop: Drop) -> IntervalSet:
         """Of ICMP errors: the types that were accepted as related."""
         if drop.family is None:
             return IntervalSet()
-        found = list(_NEEDED[drop.family])
+        found = list(NEEDED[drop.family])
         for one in _OTHERS[drop.family]:
             walked = [
                 (route, walk(self.host, route, Situation.RELATED, drop.space, IntervalSet.single(one)))
@@ -216,10 +215,13 @@ class _Trial:
         return IntervalSet.of((one, one) for one in found)
 
 
-def _needed(drop: Drop) -> IntervalSet:
-    if drop.family is None:
-        return ANY_ICMP_TYPE
-    return IntervalSet.of((one, one) for one in _NEEDED[drop.family])
+def _changing(walked: Walked) -> set[Rule]:
+    """The rules that drop packets or not, for reasons of the moment."""
+    return {
+        fate.step.rule
+        for fate in walked.of(LOST)
+        if fate.step is not None and any(question.about is About.ANYTHING for question in fate.step.open)
+    }
 
 
 def _routes(hook: Hook) -> list[Route]:

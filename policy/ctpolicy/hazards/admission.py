@@ -14,9 +14,10 @@ from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Asked, Decision, Hook, Rule, Step, Verdict, Within
 from ctpolicy.hazards.situations import Situation, in_state
 from ctpolicy.packetspace.fields import Family, Path
+from ctpolicy.packetspace.interface_values import INTERFACE_BITS, interval_pattern
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import FAMILIES, Box, Field, path_set
+from ctpolicy.packetspace.universe import FAMILIES, Box, Field, family_set, path_set
 
 MOST_BOXES: Final = 8
 """Of what a rule drops. What is beyond is told, and not remedied."""
@@ -38,6 +39,12 @@ LOOPBACK_SOURCES: Final = {
     Family.IPV6: IntervalSet.single(1),
 }
 """127.0.0.0/8 and ::1."""
+FROM_LOOPBACK: Final = PacketSpace.of_boxes(
+    {Field.PATH: path_set(Path.IN, Path.FORWARD), Field.FAMILY: family_set(family), Field.SOURCE: sources}
+    for family, sources in LOOPBACK_SOURCES.items()
+)
+"""Packets that nobody sends: the kernel takes none from outside with a source of its own `lo`."""
+_ANY_INTERFACE: Final = IntervalSet.full(INTERFACE_BITS)
 _OUT: Final = path_set(Path.OUT)
 
 
@@ -123,7 +130,8 @@ def admissions(
         icmp_types: of ICMP errors.
     """
     described = at_hook(space, hook).cover(at_hook(within, hook), MOST_BOXES)
-    found = [_admission(box, hook, situation, icmp_types) for box in described.boxes]
+    boxes = [_from_elsewhere(box, space) for box in described.boxes]
+    found = [_admission(box, hook, situation, icmp_types) for box in boxes]
     told = [one for one in found if one is not None]
     return Admissions(tuple(_without_parts(told)), described.is_complete and len(told) == len(found))
 
@@ -133,19 +141,26 @@ def _admission(box: Box, hook: Hook, situation: Situation, icmp_types: IntervalS
     asked = Asked.INCOMING if hook in _INCOMING else Asked.OUTGOING
     is_told = hook is not Hook.POSTROUTING or is_out
     left_out = {Field.PATH} if is_told else {Field.PATH, Field.INTERFACE}
-    kept = {field: values for field, values in _from_elsewhere(box).items() if field not in left_out}
-    is_blanket = not kept.keys() - {Field.FAMILY}
-    return None if is_blanket else Admission(kept, asked, situation, icmp_types)
+    kept = {field: values for field, values in box.items() if field not in left_out}
+    return None if _is_blanket(kept) else Admission(kept, asked, situation, icmp_types)
 
 
-def _from_elsewhere(box: Box) -> Box:
-    """A box without sources that nobody has but `lo`, where they are no more than a few among others."""
+def _is_blanket(box: Box) -> bool:
+    """Whether a box says nothing that narrows it: all interfaces but a few are all."""
+    names = box.get(Field.INTERFACE, _ANY_INTERFACE)
+    is_of_few = all(interval_pattern(interval) is not None for interval in names) and names != _ANY_INTERFACE
+    return not box.keys() - {Field.FAMILY, Field.INTERFACE} and not is_of_few
+
+
+def _from_elsewhere(box: Box, space: PacketSpace) -> Box:
+    """A box without sources that nobody has but `lo`, where they came in as a few among others."""
     paths, sources = box.get(Field.PATH), box.get(Field.SOURCE)
     if sources is None or Field.FAMILY not in box or paths is None or paths & _OUT:
         return box
     family = FAMILIES[box[Field.FAMILY].intervals[0][0]]
     rest = sources & LOOPBACK_SOURCES[family].complement(family.bits)
-    return {**box, Field.SOURCE: rest} if rest else box
+    less = {**box, Field.SOURCE: rest}
+    return less if space & PacketSpace.of_boxes([box]) <= PacketSpace.of_boxes([less]) else box
 
 
 def _without_parts(found: Iterable[Admission]) -> Iterator[Admission]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
-from ctpolicy.hazards.accepting import is_of_half_a_flow
+from ctpolicy.hazards.admission import FROM_LOOPBACK
 from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.dropping import of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.remedy import Kind, Remedy
 from ctpolicy.hazards.reversing import reverse
@@ -61,14 +62,17 @@ class Bypass:
             self.known[left] = hazards_between(self.host, self.newly - kept, left)
         return self.known[left]
 
+    def had(self, hazard: Hazard, asked: Sequence[Hazard]) -> bool:
+        """Whether there is such a hazard as it is: mostly it is one of those that were asked about."""
+        return _was_known(hazard, asked) or _was_known(hazard, self.without(PacketSpace.none()))
 
-def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard], taken: set[str]) -> Remedy | None:
+
+def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], taken: set[str]) -> Remedy | None:
     """Track entries against hazards.
 
     Args:
         bypass: what is asked about.
         hazards: that are to be gone.
-        known: all that there are.
         taken: names that entries have; those of the new ones are added.
     """
     wanted = PacketSpace.none()
@@ -79,7 +83,7 @@ def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Haza
         kept = entries_space(entries)
         left = bypass.without(kept)
         rest = [one for one in left if _is_one_of(one, hazards)]
-        new = [one for one in left if not _was_known(one, known)]
+        new = [one for one in left if not bypass.had(one, hazards)]
         if not entries or (rest and is_complete):
             return None
         if not new:
@@ -89,7 +93,7 @@ def kept_tracked(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Haza
     return None
 
 
-def narrower(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard]) -> Iterator[Remedy]:
+def narrower(bypass: Bypass, hazards: Sequence[Hazard]) -> Iterator[Remedy]:
     """Entries of the policy without one of their paths, where that is what hazards come from."""
     policy = bypass.policy
     for entry in policy.bypass if policy else ():
@@ -102,7 +106,7 @@ def narrower(bypass: Bypass, hazards: Sequence[Hazard], known: Sequence[Hazard])
                 kept = bypass_space(policy) - rest
                 if kept & bypass.newly and rest & bypass.newly and not _meet(hazards, rest):
                     left = bypass.without(kept)
-                    if all(_was_known(one, known) and not _is_one_of(one, hazards) for one in left):
+                    if all(bypass.had(one, hazards) and not _is_one_of(one, hazards) for one in left):
                         lines = "\n".join(_lines(less))
                         yield Remedy(Kind.NARROWER, tuple(hazards), entries=(less,), replaces=entry.name, text=lines)
 
@@ -134,18 +138,17 @@ def _to_keep(hazard: Hazard, untracked: PacketSpace) -> PacketSpace:
     """The packets that have to stay tracked; of errors nothing tells."""
     if hazard.traffic is Traffic.ERRORS:
         return PacketSpace.none()
-    if not is_of_half_a_flow(hazard, untracked):
-        return hazard.space & untracked
-    found = PacketSpace.none()
+    half = of_half_flows(hazard, untracked)
+    found = hazard.space & untracked
     for route in Route:
-        part = hazard.space & route.packets
+        part = half & route.packets
         if part:
             found |= reverse(part, route).space & untracked
     return found
 
 
 def _entries(wanted: PacketSpace, untracked: PacketSpace) -> tuple[list[Entry], bool]:
-    described = wanted.describe(MOST_BOXES)
+    described = wanted.cover(FROM_LOOPBACK, MOST_BOXES)
     found = [_entry(box, untracked) for box in described.boxes]
     return merge_alike(chain.from_iterable(found)), described.is_complete
 
@@ -160,7 +163,7 @@ def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
 
 
 def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
-    return any(_what(one) == _what(hazard) for one in hazards)
+    return any(_what(one) == _what(hazard) and one.space & hazard.space for one in hazards)
 
 
 def _what(hazard: Hazard) -> tuple[object, ...]:

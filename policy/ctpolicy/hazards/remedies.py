@@ -8,9 +8,10 @@ What cannot be checked is no remedy. It is told, as advice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from ctpolicy.hazards.accepting import LOSSES, accept_rules, is_of_half_a_flow
-from ctpolicy.hazards.between import hazards_between
+from ctpolicy.hazards.accepting import accept_rules
+from ctpolicy.hazards.dropping import LOSSES, of_half_flows
 from ctpolicy.hazards.hazard import Hazard, Traffic
 from ctpolicy.hazards.keeping import Bypass, kept_tracked, narrower
 from ctpolicy.hazards.remedy import Kind, Remedy
@@ -28,7 +29,9 @@ def remedies(
     untracked: PacketSpace,
     policy: Policy | None = None,
 ) -> list[Remedy]:
-    """What helps, and advice where nothing was found: each hazard is in at least one of them.
+    """What helps, and advice where nothing was found: each packet of each hazard is in at least one of them.
+
+    A remedy's hazards are those that were given, or parts of them: with fewer packets, and the same otherwise.
 
     Args:
         hazards: as `hazards_between(host, newly, untracked)` told them.
@@ -40,27 +43,17 @@ def remedies(
     bypass = Bypass(host, newly, untracked, policy)
     accepted = accept_rules(host, newly, untracked, hazards)
     offered = list(accepted.remedies)
-    if offered and _made_worse(hazards_between(accepted.host, newly, untracked), hazards, offered):
+    accepted_left = [hazard for drop in accepted.left for hazard in drop.hazards]
+    if not all(bypass.had(one, hazards) for one in accepted.hazards if one.code not in LOSSES):
         offered, accepted_left = [], [one for one in hazards if one.code in LOSSES]
-    else:
-        accepted_left = [hazard for drop in accepted.left for hazard in drop.hazards]
-    halves = [one for one in hazards if is_of_half_a_flow(one, untracked)]
+    halves = [replace(one, space=half) for one in hazards if (half := of_half_flows(one, untracked))]
     others = [one for one in hazards if one.code not in LOSSES and one.code != NOT_FOLLOWED]
     taken = {entry.name for entry in (*policy.bypass, *policy.track)} if policy else set()
     for group in _by_code([*dict.fromkeys(accepted_left), *halves, *others]):
-        kept = kept_tracked(bypass, group, hazards, taken)
-        less = list(narrower(bypass, group, hazards))
+        kept = kept_tracked(bypass, group, taken)
+        less = list(narrower(bypass, group))
         offered += [one for one in (kept, *less) if one is not None]
     return [*_joined(offered), *_advice(hazards, offered)]
-
-
-def _made_worse(now: Iterable[Hazard], before: Sequence[Hazard], offered: Sequence[Remedy]) -> bool:
-    """Whether there is a hazard with the rules that there was not, or one that they were to help."""
-    known = PacketSpace.none()
-    for one in before:
-        known |= one.space
-    helped = {(one.code, one.rule, one.traffic) for remedy in offered if remedy.is_complete for one in remedy.hazards}
-    return any(not one.space <= known for one in now) and bool(helped)
 
 
 def _by_code(hazards: Iterable[Hazard]) -> Iterator[list[Hazard]]:
@@ -88,10 +81,17 @@ def _joined(offered: Iterable[Remedy]) -> Iterator[Remedy]:
 
 
 def _advice(hazards: Iterable[Hazard], offered: Sequence[Remedy]) -> Iterator[Remedy]:
-    helped = [hazard for one in offered for hazard in one.hazards]
+    helped: dict[tuple[object, ...], PacketSpace] = {}
+    for one in (hazard for remedy in offered for hazard in remedy.hazards):
+        helped[_what(one)] = helped.get(_what(one), PacketSpace.none()) | one.space
     for hazard in hazards:
-        if hazard not in helped:
-            yield Remedy(Kind.ADVICE, (hazard,), notes=(_words(hazard),))
+        left = hazard.space - helped.get(_what(hazard), PacketSpace.none())
+        if left:
+            yield Remedy(Kind.ADVICE, (replace(hazard, space=left),), notes=(_words(hazard),))
+
+
+def _what(hazard: Hazard) -> tuple[object, ...]:
+    return hazard.code, hazard.is_certain, hazard.traffic, hazard.rule, hazard.note
 
 
 def _words(hazard: Hazard) -> str:
