@@ -30,15 +30,20 @@ class Lookups:
 
     def may_lead_to(self, chain: str) -> Iterator[str]:
         """The chains that a map which is not known may send packets of a chain to: none that leads back there."""
+        before = self._leading_to(chain)
         for name, found in self.names.chains.items():
-            if found.hook is None and name != chain and chain not in self._reached(name):
+            if found.hook is None and name not in before:
                 yield name
 
-    def _reached(self, chain: str) -> set[str]:
-        found: set[str] = set()
-        left = [chain]
+    def _leading_to(self, chain: str) -> set[str]:
+        """A chain, and all from which packets come there."""
+        callers: dict[str, list[str]] = {}
+        for name, targets in self._leads.items():
+            for target in targets:
+                callers.setdefault(target, []).append(name)
+        found, left = {chain}, [chain]
         while left:
-            new = self._leads.get(left.pop(), set()) - found
+            new = set(callers.get(left.pop(), ())) - found
             found |= new
             left += new
         return found
@@ -52,7 +57,7 @@ class Lookups:
                     case VerdictLookup(_, named):
                         yield from (verdict.chain for _, verdict in self.pairs(named) or () if verdict.chain)
                     case Unmodelled(text):
-                        yield from _targets(json.loads(text))
+                        yield from verdict_targets(json.loads(text))
 
     def elements(self, operand: Operand) -> Sequence[Element] | None:
         """The right side of a match; None for a set whose elements come and go."""
@@ -73,13 +78,14 @@ class Lookups:
         return None if pairs is None else sorted(pairs, key=lambda pair: pair[0] == "*")
 
 
-def _targets(value: Any) -> Iterator[str]:
+def verdict_targets(value: Any) -> Iterator[str]:
+    """The chains that verdicts somewhere in an expression lead to."""
     match value:
         case {"jump": {"target": str(chain)}} | {"goto": {"target": str(chain)}}:
             yield chain
         case dict():
             for inner in value.values():
-                yield from _targets(inner)
+                yield from verdict_targets(inner)
         case list():
             for inner in value:
-                yield from _targets(inner)
+                yield from verdict_targets(inner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from ctpolicy.hazards.rules import Rule as Told
 from ctpolicy.hazards.rules import Verdict as Outcome
 from ctpolicy.hazards.situations import ALWAYS, OF_AN_ENTRY, WITH_ENTRY, Tracking
 from ctpolicy.nftables.host_conditions import FAMILY_IS, Question, about, needs_of, question
-from ctpolicy.nftables.host_lookups import Lookups
+from ctpolicy.nftables.host_lookups import Lookups, verdict_targets
 from ctpolicy.nftables.host_tracking import conntrack_question, state_pairs
 from ctpolicy.nftables.read_rules import read_statement
 from ctpolicy.nftables.rule_words import rule_words
@@ -125,14 +125,18 @@ class _Reading:
         self, selector: Selector, pairs: Sequence[tuple[Element, Verdict]] | None, words: str
     ) -> Iterator[Step]:
         if pairs is None:
-            yield from self._anything(f"{words} (whose elements are not known)")
+            yield from self._anywhere(words)
             return
         for element, verdict in pairs:
             yield from self._decided(verdict, question(selector, (element,), words))
 
-    def _anything(self, words: str) -> Iterator[Step]:
-        """What may send the packet to any chain, drop it or accept it."""
-        for chain in self.table.may_lead_to(self.chain):
+    def _anywhere(self, words: str) -> Iterator[Step]:
+        """What may send the packet to any chain, drop it or accept it: a map whose elements are not known."""
+        yield from self._anything(f"{words} (whose elements are not known)", self.table.may_lead_to(self.chain))
+
+    def _anything(self, words: str, targets: Iterable[str] = ()) -> Iterator[Step]:
+        """What may send the packet to certain chains, drop it or accept it."""
+        for chain in targets:
             yield self._step(Decision(Outcome.JUMP, chain), Question(open=(Open(words),)))
         yield from anything(self.told, self.fields, self.tracking, self.open, words)
 
@@ -157,7 +161,7 @@ class _Reading:
         elif word in {"limit", "quota", "set", "map", "meter"}:
             self.open += (Open(words),)
         elif word not in _WITHOUT_EFFECT:
-            yield from self._anything(words)
+            yield from self._anything(words, verdict_targets(body))
 
     def _match(self, body: dict[str, Any], words: str) -> None:
         of_conntrack = conntrack_question(body)
@@ -170,7 +174,7 @@ class _Reading:
     def _vmap(self, key: Any, data: Any, words: str) -> Iterator[Step]:
         pairs = data.get("set") if isinstance(data, dict) else None
         if not isinstance(pairs, list):
-            yield from self._anything(f"{words} (whose elements are not known)")
+            yield from self._anywhere(words)
             return
         told = state_pairs(key, pairs)
         verdicts = [read_statement(listed) for _, listed in pairs]
