@@ -13,8 +13,9 @@ from ctpolicy.language.source import Source
 from ctpolicy.meaning import decide
 from ctpolicy.packetspace.packet import parse_packet
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.review.invariants import Spaces, check_invariants, sensitive_space
+from ctpolicy.review.invariants import check_invariants, sensitive_space
 from ctpolicy.review.review import Check, Level, Result, Subject
+from ctpolicy.review.spaces import Spaces
 
 TODAY = date(2026, 11, 23)
 

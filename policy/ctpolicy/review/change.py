@@ -40,6 +40,7 @@ from ctpolicy.review.near import Near
 from ctpolicy.review.review import Change, Direction, Move, Risk
 from ctpolicy.review.risk import Risks
 from ctpolicy.review.size_words import size_words
+from ctpolicy.review.spaces import Spaces
 from ctpolicy.review.turns import differing, turns_between
 
 MOST_BOXES: Final = 8
@@ -65,6 +66,7 @@ def change_between(
     sensitive: PacketSpace | None,
     places: Mapping[str, Place],
     base_name: str,
+    spaces: Spaces | None = None,
     most_work: int = MOST_WORK,
 ) -> Change:
     """What changes for packets, and what became of the entries.
@@ -77,12 +79,15 @@ def change_between(
         sensitive: packets of networks that are translated, if any are known beside what the policies say.
         places: where the entries of the head stand, by name.
         base_name: the base in words.
+        spaces: the head's, if they are known already.
         most_work: what it may take.
     """
+    whole = _whole(base, head, spaces, most_work) if spaces else None
     try:
         with bounded(most_work):
             turns = turns_between(base, head)
-            moves, is_complete = _moves(base, head, Risks.of(base, head, sensitive), places)
+            sides = whole or _sides(base, head)
+            moves, is_complete = _moves(*sides, Risks.of(base, head, sensitive), places)
     except TooLargeError:
         return Change(base_name, is_complete=False, is_too_large=True)
     return Change(base_name, moves, turns, is_complete)
@@ -90,7 +95,7 @@ def change_between(
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of two policies, and its packets, where the two may differ."""
+    """One of two policies, and its packets, at least where the two may differ."""
 
     policy: Policy
     bypassed: PacketSpace
@@ -100,6 +105,28 @@ class _Side:
     def of(cls, policy: Policy, near: Near) -> _Side:
         bypassed = near.space(policy.bypass)
         return cls(policy, bypassed, bypassed - near.space(policy.track))
+
+    @classmethod
+    def whole(cls, policy: Policy, spaces: Spaces) -> _Side:
+        return cls(policy, spaces.bypassed, spaces.untracked)
+
+
+def _whole(base: Policy, head: Policy, spaces: Spaces, most_work: int) -> tuple[_Side, _Side] | None:
+    """Both sides with all their packets, which two sets that are built share; None if the base has no small set.
+
+    Where one has, that is quicker than to look only where they differ: of 10,000 ports in every role, each crosses
+    with one that changes.
+    """
+    try:
+        with bounded(most_work):
+            return _Side.whole(base, Spaces.of(base)), _Side.whole(head, spaces)
+    except TooLargeError:
+        return None
+
+
+def _sides(base: Policy, head: Policy) -> tuple[_Side, _Side]:
+    near = Near.of(base, head)
+    return _Side.of(base, near), _Side.of(head, near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +157,10 @@ class _Cause:
         return min((risks.of_box(leg_box(leg)) for leg in legs(self.entry)), default=Risk.ORDINARY)
 
 
-def _moves(base: Policy, head: Policy, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
+def _moves(was: _Side, now: _Side, risks: Risks, places: Mapping[str, Place]) -> tuple[tuple[Move, ...], bool]:
     """The moves, and whether they are all."""
-    near = Near.of(base, head)
-    was, now = _Side.of(base, near), _Side.of(head, near)
     causes = [*_causes(Direction.UNTRACKED, was, now), *_causes(Direction.TRACKED, now, was)]
-    known = {entry.name for entry in head.entries()}
+    known = {entry.name for entry in now.policy.entries()}
     here = {name: place for name, place in places.items() if name in known}
     found: list[Move] = []
     untold = 0

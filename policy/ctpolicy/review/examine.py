@@ -18,6 +18,8 @@ from ctpolicy.language.load import Reading, read_for_review
 from ctpolicy.language.policy import Policy
 from ctpolicy.language.rules import Invariants
 from ctpolicy.language.source import Source
+from ctpolicy.packetspace.diagram import TooLargeError
+from ctpolicy.packetspace.space import bounded
 from ctpolicy.review.change import change_between
 from ctpolicy.review.codes import BY_CODE, LINTS
 from ctpolicy.review.finding import Finding, Severity, found_within
@@ -29,6 +31,7 @@ from ctpolicy.review.proofs import prove
 from ctpolicy.review.properties import check_properties
 from ctpolicy.review.review import Change, Check, Level, Progress, Remark, Result, Review, Subject
 from ctpolicy.review.revisions import Base
+from ctpolicy.review.spaces import Spaces
 from ctpolicy.review.summary import summaries
 
 MOST_WORK: Final = 12_000_000
@@ -87,18 +90,21 @@ class _Examination:
     policy: Policy
     questions: Questions
     told: Told
+    spaces: Spaces | None = None
     done: int = 0
 
     def review(self) -> Review:
         """The stages, one after the other."""
+        self.told(0, 1, "reading what the policy means")
+        self.spaces = _spaces(self.policy)
         invariants, unread = _invariants(self.questions)
         places = self.reading.places
         stages: tuple[tuple[str, Callable[[Progress], list[Check]]], ...] = (
-            ("linting", lambda _: _lints(self.policy, places)),
+            ("linting", lambda _: _lints(self.policy, places, self.spaces)),
             ("trying what is expected", lambda _: list(map(_expected, self.reading.expectations))),
             ("proving invariants", lambda _: [*unread, *self._held(invariants)]),
-            ("proving", lambda progress: prove(self.policy, progress)),
-            ("trying properties", lambda progress: check_properties(self.policy, self.questions.examples, progress)),
+            ("proving", lambda progress: prove(self.policy, progress, self.spaces)),
+            ("trying properties", self._properties),
             ("asking the kernel", self._asked_of_the_kernel),
             ("looking for hazards", self._hazards),
         )
@@ -108,21 +114,25 @@ class _Examination:
             self.told(self.done, of, words)
             checks += ask(lambda more: self.told(self.done, of, more))
         self.told(len(stages), of, "comparing with the base")
-        change, about_base = _change(self.policy, invariants, places, self.questions.base)
+        change, about_base = _change(self.policy, self.spaces, invariants, places, self.questions.base)
         self.told(of, of, "done")
         entries = summaries(self.policy, places)
         return Review(self.files, self.policy.name, entries, (*self.language, *about_base, *checks), change)
 
     def _held(self, invariants: Invariants) -> Iterator[Check]:
-        yield from check_invariants(self.policy, invariants, self.questions.today, self.reading.places)
+        today = self.questions.today
+        yield from check_invariants(self.policy, invariants, today, self.reading.places, self.spaces)
         if self.questions.invariants_before is not None:
             yield from _same_invariants(self.questions.invariants_before, self.questions.invariants)
+
+    def _properties(self, progress: Progress) -> list[Check]:
+        return check_properties(self.policy, self.questions.examples, progress, self.spaces)
 
     def _asked_of_the_kernel(self, progress: Progress) -> list[Check]:
         if not self.questions.packets:
             told = "left alone, as was asked"
             return [Check(Subject.KERNEL, "the kernel does as the policy means", Result.NOT_ASKED, told)]
-        return ask_kernel(self.policy, self.questions.packets, progress)
+        return ask_kernel(self.policy, self.questions.packets, progress, spaces=self.spaces)
 
     def _hazards(self, progress: Progress) -> list[Check]:
         hosts = self.questions.hosts
@@ -155,9 +165,18 @@ def _unread() -> Iterator[Check]:
             yield Check(subject, "everything", Result.NOT_ASKED, "the policy cannot be read")
 
 
-def _lints(policy: Policy, places: Mapping[str, Place]) -> list[Check]:
+def _spaces(policy: Policy) -> Spaces | None:
+    """What the policy means; None if that is too large to know, and then each stage says so."""
+    try:
+        with bounded(MOST_WORK):
+            return Spaces.of(policy)
+    except TooLargeError:
+        return None
+
+
+def _lints(policy: Policy, places: Mapping[str, Place], spaces: Spaces | None) -> list[Check]:
     """A check for each lint."""
-    found = found_within(lambda: lints(policy), MOST_WORK)
+    found = found_within(lambda: lints(policy, spaces), MOST_WORK)
     if found is None:
         remark = Remark("RV012", Level.WARNING, "the policy's packets are too many different ones to lint exactly")
         return [Check(Subject.LINTS, "everything", Result.BROKEN, remarks=(remark,))]
@@ -206,7 +225,7 @@ def _same_invariants(before: Sequence[str], now: Sequence[Source]) -> Iterator[C
 
 
 def _change(
-    policy: Policy, invariants: Invariants, places: Mapping[str, Place], base: Base | None
+    policy: Policy, spaces: Spaces | None, invariants: Invariants, places: Mapping[str, Place], base: Base | None
 ) -> tuple[Change | None, list[Check]]:
     """The change, and what is to be said of the base."""
     if base is None:
@@ -220,4 +239,6 @@ def _change(
         check = Check(Subject.LANGUAGE, f"the base: {base.words}", Result.NOT_ASKED, reason, (remark,))
         return Change(base.words, unread=reason), [check]
     words = f"{base.words}, which has no {', '.join(base.new)}" if base.new else base.words
-    return change_between(before, policy, sensitive=sensitive_space(invariants), places=places, base_name=words), []
+    sensitive = sensitive_space(invariants)
+    told = change_between(before, policy, sensitive=sensitive, places=places, base_name=words, spaces=spaces)
+    return told, []

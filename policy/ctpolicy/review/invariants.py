@@ -11,7 +11,6 @@ nothing here is a note and no failure: the same invariants are held against many
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -37,6 +36,7 @@ from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.review.invariant_words import MOST_TOLD, Answer, broken_by, has_expired, held, too_many, unneeded, waived
 from ctpolicy.review.neighbours import Neighbourhood
 from ctpolicy.review.review import Check, Level, Remark, Result, Subject
+from ctpolicy.review.spaces import Spaces
 from ctpolicy.review.waivers import Breach, in_force, is_needed
 
 MOST_WORK: Final = 15_000_000
@@ -78,20 +78,6 @@ def check_invariants(
         return [
             _check(invariant, waivers.get(invariant.name, []), subject, today) for invariant in invariants.invariants
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Spaces:
-    """What a policy means: what its bypass entries hold, and what of that is left untracked."""
-
-    bypassed: PacketSpace
-    untracked: PacketSpace
-
-    @classmethod
-    def of(cls, policy: Policy) -> Spaces:
-        """The spaces of a policy."""
-        bypassed = entries_space(policy.bypass)
-        return cls(bypassed, bypassed - entries_space(policy.track))
 
 
 class _Subject:

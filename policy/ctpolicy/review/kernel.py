@@ -31,6 +31,7 @@ from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.review.proofs import MOST_IN_IPTABLES, MOST_WORK, fits_iptables, services, size_of
 from ctpolicy.review.review import Check, Level, Progress, Remark, Result, Subject
+from ctpolicy.review.spaces import Spaces
 
 MOST_PACKETS: Final = 20_000
 """About which the kernel is asked at once."""
@@ -45,7 +46,13 @@ def _nobody_waits(_: str) -> None:
     """For who does not look on."""
 
 
-def ask_kernel(policy: Policy, packets: int, progress: Progress = _nobody_waits, ask: Ask = ask) -> list[Check]:
+def ask_kernel(
+    policy: Policy,
+    packets: int,
+    progress: Progress = _nobody_waits,
+    ask: Ask = ask,
+    spaces: Spaces | None = None,
+) -> list[Check]:
     """What the kernel says of the compiled rules, by backend.
 
     Args:
@@ -53,10 +60,11 @@ def ask_kernel(policy: Policy, packets: int, progress: Progress = _nobody_waits,
         packets: how many it is asked about.
         progress: told what is begun.
         ask: the door to the kernel.
+        spaces: the policy's, if they are known already.
     """
     try:
         with bounded(MOST_WORK):
-            space = bypass_space(policy)
+            space = spaces.untracked if spaces else bypass_space(policy)
     except TooLargeError:
         remark = Remark("RV012", Level.WARNING, "the kernel was not asked: the policy has too many different packets")
         return [Check(Subject.KERNEL, "nftables", Result.BROKEN, "given up", (remark,))]

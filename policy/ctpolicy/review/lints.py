@@ -29,13 +29,15 @@ from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.packetspace.universe import Box, Field
 from ctpolicy.review.finding import Finding, Severity
+from ctpolicy.review.spaces import Spaces
 
 _PORTS: Final = (Field.SOURCE_PORT, Field.DESTINATION_PORT)
 
 
-def lints(policy: Policy) -> list[Finding]:
-    """What all lints find in a policy, by entry and code."""
-    bypassed, tracked = entries_space(policy.bypass), entries_space(policy.track)
+def lints(policy: Policy, spaces: Spaces | None = None) -> list[Finding]:
+    """What all lints find in a policy, by entry and code; `spaces` are the policy's, if they are known already."""
+    known = spaces or Spaces.of(policy)
+    bypassed, tracked = known.bypassed, known.tracked
     found = [*_covered(policy.bypass), *_covered(policy.track)]
     for entry in policy.bypass:
         found += _nothing(entry, tracked)

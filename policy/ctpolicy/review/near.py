@@ -10,7 +10,7 @@ service's legs name a destination port or a source port, and joined across that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,14 +54,16 @@ class Near:
         """The packets that entries cover, of those that may change, and perhaps others that they cover."""
         if self.boxes is None:
             return entries_space(entries)
+        by_path: dict[tuple[IntervalSet, IntervalSet], list[Box]] = {}
+        for box in self.boxes:
+            by_path.setdefault((box[Field.PATH], box[Field.FAMILY]), []).append(box)
         return PacketSpace.of_boxes(
-            box for entry in entries for leg in legs(entry) for box in self._parts(leg_box(leg))
+            part
+            for entry in entries
+            for leg in map(leg_box, legs(entry))
+            for near in by_path.get((leg[Field.PATH], leg[Field.FAMILY]), ())
+            if (part := _both(leg, near)) is not None
         )
-
-    def _parts(self, leg: Box) -> Iterator[Box]:
-        for near in self.boxes or ():
-            if (part := _both(leg, near)) is not None:
-                yield part
 
 
 def _joined(found: Iterable[Leg]) -> tuple[Box, ...]:

@@ -29,6 +29,7 @@ from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import Packet
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.review.review import Check, Level, Progress, Remark, Result, Subject
+from ctpolicy.review.spaces import Spaces
 
 MOST_WORK: Final = 20_000_000
 """For one proof, as `bounded` counts."""
@@ -48,9 +49,15 @@ IPTABLES: Final = IptablesBackend(Variant.LEGACY)
 IPTABLES_ALONE: Final = IptablesBackend(Variant.LEGACY, with_sets=False)
 
 
-def prove(policy: Policy, progress: Progress) -> list[Check]:
-    """A proof for each backend. Rules of iptables-nft differ from those of iptables-legacy in the names of ipsets."""
-    meant = _within_bounds(lambda: bypass_space(policy))
+def prove(policy: Policy, progress: Progress, spaces: Spaces | None = None) -> list[Check]:
+    """A proof for each backend. Rules of iptables-nft differ from those of iptables-legacy in the names of ipsets.
+
+    Args:
+        policy: that is compiled.
+        progress: told what is begun.
+        spaces: the policy's, if they are known already.
+    """
+    meant = spaces.untracked if spaces else _within_bounds(lambda: bypass_space(policy))
     progress("proving the rules of nftables")
     checks = [_proof(policy, NFTABLES, "nftables", meant)]
     for name, backend, size in (

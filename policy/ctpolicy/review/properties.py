@@ -24,9 +24,10 @@ from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.packet import Packet
-from ctpolicy.packetspace.space import bounded
+from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.review.proofs import IPTABLES, IPTABLES_ALONE, MOST_WORK, fits_iptables, fits_iptables_alone, services
 from ctpolicy.review.review import Check, Level, Progress, Remark, Result, Subject
+from ctpolicy.review.spaces import Spaces
 
 FEWEST: Final = 20
 """Packets, however large the policy is."""
@@ -68,9 +69,9 @@ class Tried:
     merged: Callable[[list[Policy]], Policy]
 
     @classmethod
-    def of(cls, policy: Policy) -> Tried:
-        """All of it as it is."""
-        space = bypass_space(policy)
+    def of(cls, policy: Policy, untracked: PacketSpace | None = None) -> Tried:
+        """All of it as it is; `untracked` is what the policy means, if it is known already."""
+        space = bypass_space(policy) if untracked is None else untracked
         rules = {"nftables": NFTABLES.deciding(NFTABLES.compile(policy))}
         backends = (
             ("iptables with ipset", IPTABLES, fits_iptables),
@@ -108,11 +109,11 @@ class _BrokenError(Exception):
         self.entry = entry
 
 
-def check_properties(policy: Policy, examples: int, progress: Progress) -> list[Check]:
-    """Every property, each tried at most so often."""
+def check_properties(policy: Policy, examples: int, progress: Progress, spaces: Spaces | None = None) -> list[Check]:
+    """Every property, each tried at most so often; `spaces` are the policy's, if they are known already."""
     try:
         with bounded(MOST_WORK):
-            tried = Tried.of(policy)
+            tried = Tried.of(policy, spaces.untracked if spaces else None)
     except TooLargeError:
         message = "the properties were not tried: too many different packets"
         remark = Remark("RV012", Level.WARNING, message, remedy="give entries groups of addresses that they share")

@@ -62,24 +62,29 @@ def _covered(entry: Entry) -> Iterator[Covered]:
 
 def _texts(several: list[Leg]) -> Iterator[str]:
     """Legs in words; those of both families in one where they say the same."""
+    boxes = [_said(leg) for leg in several]
+    texts = [
+        box_text({field: values for field, values in box.items() if field is not Field.FAMILY})
+        if Field.SOURCE not in box and Field.DESTINATION not in box
+        else box_text(box)
+        for box in boxes
+    ]
     families: dict[str, set[Family]] = {}
-    for leg in several:
-        families.setdefault(_text(leg, with_family=False), set()).add(leg.family)
-    for leg in several:
-        of_both = _text(leg, with_family=False)
-        yield of_both if len(families[of_both]) == len(Family) else _text(leg, with_family=True)
+    for leg, text in zip(several, texts, strict=True):
+        families.setdefault(text, set()).add(leg.family)
+    for leg, box, text in zip(several, boxes, texts, strict=True):
+        said = text if len(families[text]) == len(Family) else box_text(box)
+        yield said.removeprefix(f"{leg.path.value} ")
 
 
-def _text(leg: Leg, with_family: bool) -> str:
-    box = _said(leg)
-    if not with_family and Field.SOURCE not in box and Field.DESTINATION not in box:
-        box = {field: values for field, values in box.items() if field is not Field.FAMILY}
-    return box_text(box).removeprefix(f"{leg.path.value} ")
+_FULL: Final = {
+    family: {field: IntervalSet.full(FOREST.largest[field].bit_length()) for field in Field}
+    | {field: IntervalSet.full(family.bits) for field in (Field.SOURCE, Field.DESTINATION)}
+    for family in Family
+}
 
 
 def _said(leg: Leg) -> Box:
     """The fields of a leg that may not be anything."""
-    anyone = leg.family.bits
-    full = {field: IntervalSet.full(FOREST.largest[field].bit_length()) for field in Field}
-    full |= {Field.SOURCE: IntervalSet.full(anyone), Field.DESTINATION: IntervalSet.full(anyone)}
+    full = _FULL[leg.family]
     return {field: values for field, values in leg_box(leg).items() if values != full[field]}
