@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from ctpolicy.apply.protocol import Order, apply
+from ctpolicy.cli.accepting import accept_hazards, allowing
 from ctpolicy.cli.existing import tell_of_existing
 from ctpolicy.cli.host import backend_named, doors_of, plan_files
 from ctpolicy.cli.options import backend, lock_wait, netns, no_ipset, policies, state, yes
 from ctpolicy.cli.output import asks, may_go_on, print_lines, tell
 from ctpolicy.cli.saved import backend_of, plan_as_saved, saved_plan_in
-from ctpolicy.errors import HazardError, InputError
+from ctpolicy.errors import InputError
 from ctpolicy.language.trust import whoever_asked
-from ctpolicy.plan.hazard_report import refusal
 from ctpolicy.plan.live import BOTH_VARIANTS
 from ctpolicy.plan.plan import Plan
 from ctpolicy.plan.report import plan_lines
@@ -31,7 +31,7 @@ from ctpolicy.plan.report import plan_lines
     help="Take it back after so many seconds, unless `ctpolicy confirm` was run.",
 )
 @click.option("--if-changed", is_flag=True, help="Say nothing if there is nothing to do; never ask.")
-@click.option("--accept-hazards", is_flag=True, help="Apply it even if traffic is certainly lost by it.")
+@accept_hazards
 @click.option("--drain", is_flag=True, help="Delete the conntrack entries that the change makes pointless.")
 @netns
 @backend
@@ -81,9 +81,7 @@ def command(
     chosen = backend_of(saved) if saved else backend_named(backend, not no_ipset)
     doors = doors_of(chosen, netns, state)
 
-    def allow(plan: Plan[Any]) -> None:
-        if plan.consequences.refused and not accept_hazards:
-            raise HazardError(refusal(plan.consequences.refused))
+    allow = allowing(accept_hazards)
 
     def show(plan: Plan[Any]) -> bool:
         if plan or not if_changed:
