@@ -26,8 +26,8 @@ from ctpolicy.cli.saved import plan_afresh, plan_and_save, refuse_stale, saved_p
 from ctpolicy.cli.waiting import bar
 from ctpolicy.errors import InputError
 from ctpolicy.plan.as_json import plan_json
-from ctpolicy.plan.consequences import FailOn
-from ctpolicy.plan.remedying import remedies_file, remedies_for, remedy_lines
+from ctpolicy.plan.consequences import MOST_WORK, FailOn
+from ctpolicy.plan.remedying import LESS_WORK, remedies_file, remedies_for, remedy_lines
 from ctpolicy.plan.report import plan_lines
 
 
@@ -96,7 +96,7 @@ def command(
     existing = NOT_OF_A_DUMP if live is not None else forecast_of(plan, netns)
     with bar() as told:
         told(0, 1, "looking for remedies")
-        helps = remedies_for(plan.consequences)
+        helps = remedies_for(plan.consequences, MOST_WORK if remedies is not None else LESS_WORK)
     if as_json:
         print_json(plan_json(plan, existing.as_json(), helps))
     else:

@@ -133,6 +133,8 @@ def consequences(
         return NOT_LOOKED
     if around.damage:
         return Consequences((_given_up(moved.newly, around.damage),), around.unknown)
+    if around.rules == HostRules():
+        return Consequences((), around.unknown, Looked(around.rules, moved.newly, PacketSpace.none(), policy))
     try:
         with bounded(MOST_WORK):
             after = everything()

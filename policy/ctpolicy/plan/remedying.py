@@ -13,7 +13,10 @@ from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
 from ctpolicy.plan.consequences import BETWEEN, MOST_WORK, Consequences
 
-_GIVEN_UP: Final = "Remedies were not looked for: too many different packets and rules."
+LESS_WORK: Final = 5_000_000
+"""What looking for remedies may do where nobody has asked for them: some 5 s."""
+
+_GIVEN_UP: Final = "Remedies were not looked for to the end: too many different packets and rules."
 _MOST_LINES: Final = 12
 """Of one remedy that are shown; the file has all."""
 
@@ -34,14 +37,14 @@ class Remedies:
 NO_REMEDIES: Final = Remedies()
 
 
-def remedies_for(consequences: Consequences) -> Remedies:
-    """What helps against hazards that nobody has acknowledged."""
+def remedies_for(consequences: Consequences, most: int = MOST_WORK) -> Remedies:
+    """What helps against hazards that nobody has acknowledged, if that is no more than so much work."""
     looked = consequences.looked
     hazards = [one.hazard for one in consequences.found if one.hazard.code in BETWEEN and not one.acknowledged]
     if not hazards or looked is None:
         return NO_REMEDIES
     try:
-        with bounded(MOST_WORK):
+        with bounded(most):
             return Remedies(tuple(remedies(hazards, looked.rules, looked.newly, looked.untracked, looked.policy)))
     except TooLargeError:
         return Remedies(note=_GIVEN_UP)
