@@ -10,6 +10,7 @@
     ├── DeadlineError          6  whoever called: try again, after reading the host again
     │   └── LockError             the same, but it was not done: another tool held the lock all the while
     ├── StaleError             7  whoever called: what is live is not what the plan was made against: plan again
+    ├── HazardError            8  whoever called: the plan would break traffic for certain, and nobody accepts that
     └── ApplyError                the administrator: a commit did not do what was planned
         ├── NotAppliedError    3  the host was read again and is as it was before
         └── InconsistentError  4  it is not; the message says what to run by hand
@@ -64,6 +65,12 @@ class StaleError(CtpolicyError):
     """What is live is no longer what the plan was made against."""
 
     exit_status = 7
+
+
+class HazardError(CtpolicyError):
+    """A plan would break traffic for certain, and nobody has accepted that. Nothing was changed."""
+
+    exit_status = 8
 
 
 class ApplyError(CtpolicyError):

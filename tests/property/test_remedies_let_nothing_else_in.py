@@ -12,6 +12,7 @@ from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.dropping import LOSSES
 from ctpolicy.hazards.fates import Outcome, together
 from ctpolicy.hazards.remedies import remedies
+from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.hazards.situations import Situation
@@ -37,7 +38,7 @@ PASSED = {Outcome.ACCEPTED, Outcome.TRANSLATED}
 def test_accept_rules_let_in_what_was_lost_and_nothing_else(host: HostRules) -> None:
     hazards = hazards_between(host, UNTRACKED, UNTRACKED)
     lost = together(one.space for one in hazards if one.code in LOSSES)
-    accepted = accept_rules(host, UNTRACKED, UNTRACKED, hazards)
+    accepted = accept_rules(host, UNTRACKED, UNTRACKED, hazards, Roles.unknown())
     nowhere = PacketSpace.of_boxes(
         [{Field.FAMILY: family_set(Family.IPV4), Field.SOURCE: IntervalSet(((127 << 24, (128 << 24) - 1),))}]
     ) | PacketSpace.of_boxes([{Field.FAMILY: family_set(Family.IPV6), Field.SOURCE: IntervalSet.single(1)}])

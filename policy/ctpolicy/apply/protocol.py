@@ -56,6 +56,7 @@ class Order(Generic[Own]):
         confirm_within: seconds; None for a change that needs no confirmation.
         lock_wait: seconds to wait for another ctpolicy.
         tells: takes a sentence for the user.
+        allow: raises if a plan may not be carried out, whatever was shown and agreed to.
     """
 
     command: str
@@ -64,6 +65,7 @@ class Order(Generic[Own]):
     confirm_within: float | None = None
     lock_wait: float = LOCK_WAIT
     tells: Callable[[str], None] = lambda _: None
+    allow: Callable[[Plan[Own]], None] = lambda _: None
 
 
 def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -> Plan[Own] | None:
@@ -77,6 +79,7 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
     Raises:
         LockError: somebody else changes this host, or a change awaits confirmation. Nothing was changed.
         StaleError: the host is not as it was when the plan was shown. Nothing was changed.
+        HazardError: it would break what nobody accepts. Nothing was changed.
         StateError: no snapshot can be kept. Nothing was changed.
         HostError: this host cannot; it is as it was before.
         NotAppliedError: it failed otherwise; likewise.
@@ -91,6 +94,7 @@ def apply(make: Callable[[], Plan[Own]], order: Order[Own], doors: Doors[Own]) -
         if shown is None and not order.show(plan):
             return None
         _refuse_moved(shown, plan)
+        order.allow(plan)
         interrupted = [change for change in unfinished if change.backend == plan.backend.name]
         after = snapshot_of(plan.backend, plan.desired)
         with held() as came:

@@ -12,9 +12,10 @@ from typing import Any, Final
 import click
 
 from ctpolicy.apply.files import write_file
-from ctpolicy.cli.host import backend_named, conntrack_of, read_listings, read_live
+from ctpolicy.cli.host import backend_named, conntrack_of, read_live
 from ctpolicy.cli.options import POLICY_PATH, as_json, backend, live_dump, netns, read_file
 from ctpolicy.cli.output import print_json, print_lines, tell
+from ctpolicy.cli.surroundings import read_listings
 from ctpolicy.conntrack.addresses import HostAddresses
 from ctpolicy.conntrack.advice import Advice, Candidate, Dependences, Verdict, advise, nothing_known
 from ctpolicy.conntrack.advice_report import Written, advice_json, advice_lines, remark

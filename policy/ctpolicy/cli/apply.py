@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ctpolicy.apply.protocol import Order, apply
+from ctpolicy.cli.accepting import accept_hazards, allowing
 from ctpolicy.cli.existing import tell_of_existing
 from ctpolicy.cli.host import backend_named, doors_of, plan_files
 from ctpolicy.cli.options import backend, lock_wait, netns, no_ipset, policies, state, yes
@@ -30,6 +31,7 @@ from ctpolicy.plan.report import plan_lines
     help="Take it back after so many seconds, unless `ctpolicy confirm` was run.",
 )
 @click.option("--if-changed", is_flag=True, help="Say nothing if there is nothing to do; never ask.")
+@accept_hazards
 @click.option("--drain", is_flag=True, help="Delete the conntrack entries that the change makes pointless.")
 @netns
 @backend
@@ -41,6 +43,7 @@ def command(
     policies: tuple[Path, ...],
     confirm: float | None,
     if_changed: bool,
+    accept_hazards: bool,
     drain: bool,
     netns: str | None,
     backend: str | None,
@@ -55,6 +58,9 @@ def command(
     between; then the host is read again and compared. If something fails, what was done is put back, and that is looked
     at too. On a terminal the plan is shown first and you are asked. Applying a policy that is live already writes
     nothing.
+
+    If traffic would be lost for certain (see `ctpolicy plan`), nothing is written and the exit status is 8, unless you
+    give --accept-hazards, or the entry's `acknowledge` names the hazard's code.
 
     With --confirm it is taken back by itself unless you confirm it, best from a new connection: that works also if this
     one is cut off.
@@ -75,14 +81,17 @@ def command(
     chosen = backend_of(saved) if saved else backend_named(backend, not no_ipset)
     doors = doors_of(chosen, netns, state)
 
+    allow = allowing(accept_hazards)
+
     def show(plan: Plan[Any]) -> bool:
         if plan or not if_changed:
             print_lines(plan_lines(plan))
         if plan and backend is None and not saved and BOTH_VARIANTS in plan.notes:
             raise InputError("Both variants of iptables are in use here: say with --backend what is to keep the rules.")
+        allow(plan)
         return not plan or if_changed or may_go_on("Apply this?", yes)
 
-    order = Order("apply", show, asks(yes or if_changed), confirm, lock_wait, tell)
+    order = Order("apply", show, asks(yes or if_changed), confirm, lock_wait, tell, allow)
     make = partial(plan_as_saved, saved, netns) if saved else partial(plan_files, policies, netns, backend=chosen)
     done = apply(make, order, doors)
     if done is None:

@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 
 from ctpolicy.cli.host import backend_named, read_live
-from ctpolicy.cli.options import as_json, backend, live_dump, netns, no_ipset, optional_policies
+from ctpolicy.cli.options import as_json, backend, live_dump, netns, no_ipset, optional_policies, packet_of
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.errors import InputError
 from ctpolicy.language.load import load_files
-from ctpolicy.packetspace.packet import NotationError, Packet, parse_packet
 from ctpolicy.plan.explain import explain_live, explain_policy, explanation_json, explanation_lines
 
 
@@ -41,7 +40,7 @@ def command(
       ctpolicy explain "in udp 192.168.7.72:40000 -> 192.168.7.71:4789" examples/openshift-worker.yaml
       sudo ctpolicy explain "out tcp [fd00:7::1]:9100 -> [fd00:7::2]:50000 dev eth0"
     """
-    asked, chosen = _packet(packet), backend_named(backend, not no_ipset)
+    asked, chosen = packet_of(packet), backend_named(backend, not no_ipset)
     if policies:
         if netns is not None or live is not None:
             raise InputError("Either a policy or a live table (--netns, --live): not both.")
@@ -54,10 +53,3 @@ def command(
         return
     for explanation in both:
         print_lines(explanation_lines(explanation))
-
-
-def _packet(text: str) -> Packet:
-    try:
-        return parse_packet(text)
-    except NotationError as error:
-        raise InputError(f"{text}\n{' ' * error.offset}^ {error.reason}") from error

@@ -15,6 +15,8 @@ from ctpolicy.apply.protocol import Doors
 from ctpolicy.apply.record import Change
 from ctpolicy.apply.state import State
 from ctpolicy.cli.options import read_file
+from ctpolicy.cli.surroundings import surroundings
+from ctpolicy.cli.waiting import bar
 from ctpolicy.conntrack.reader import Conntrack
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.iptables.backend import IptablesBackend
@@ -32,11 +34,9 @@ from ctpolicy.nftables.host import NftablesHost
 from ctpolicy.nftables.kernel import Libnftables
 from ctpolicy.nftables.read import read_text
 from ctpolicy.nftables.ruleset import Ruleset
-from ctpolicy.packetspace.fields import Family
 from ctpolicy.plan.dump import read_dump
-from ctpolicy.plan.firewalls import Listing
 from ctpolicy.plan.live import Live
-from ctpolicy.plan.plan import Plan, plan_compiled, plan_return
+from ctpolicy.plan.plan import Plan, plan_compiled, plan_return, with_consequences
 
 BACKENDS: Final = ("nftables", *(f"iptables-{variant.value}" for variant in Variant))
 """The names that `--backend` takes."""
@@ -105,23 +105,6 @@ def read_live(netns: str | None, dump: Path | None = None, backend: Backend[Any]
     if netns is not None:
         raise InputError("Either --netns or --live: a saved listing is of no namespace.")
     return read_dump(read_file(dump))
-
-
-def read_listings(netns: str | None) -> tuple[list[Listing], list[str]]:
-    """What each tool of iptables lists on a host, all tables of it; and why one cannot, in sentences."""
-    tools = IptablesTools(namespace_path(netns) if netns else None)
-    found: list[Listing] = []
-    unread: list[str] = []
-    for variant in Variant:
-        for family in Family:
-            try:
-                text = tools.listing(variant, family)
-            except HostError as error:
-                unread.append(f"the rules of iptables-{variant.value} for {family.value} ({error})")
-                continue
-            if text:
-                found.append((variant, family, text))
-    return found, unread
 
 
 class _HostReader:
@@ -219,6 +202,9 @@ def plan_loaded(
         desired = backend.compile(policy)
     own = live.own(backend)
     plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))
+    with bar() as told:
+        around = partial(surroundings, live, netns)
+        plan = with_consequences(plan, around, partial(live.foreign, backend), policy, told)
     # What a chain does to packets is compared as if they came to it; that they do not has to be said.
     faults = [f"Not in force now: {fault}." for fault in backend.faults(own)] if own is not None else []
     return replace(plan, notes=(*live.notes(), *faults))
@@ -227,5 +213,8 @@ def plan_loaded(
 def plan_to_return(netns: str | None, backend: Backend[Any], desired: Any) -> Plan[Any]:
     """Plan to make live again what a backend once had there; None for nothing, which removes what is there."""
     live = read_live(netns, backend=backend)
-    plan = plan_return(backend, live.own(backend), desired, partial(live.foreign, backend))
+    beside = partial(live.foreign, backend)
+    plan = plan_return(backend, live.own(backend), desired, beside)
+    with bar() as told:
+        plan = with_consequences(plan, partial(surroundings, live, netns), beside, told=told)
     return replace(plan, notes=tuple(live.notes()))

@@ -19,7 +19,7 @@ from ctpolicy.errors import CtpolicyError
 COMMANDS: Final = (
     "validate", "lint", "review", "compile", "plan", "apply", "confirm", "rollback", "history", "remove", "status",
     "conntrack", "advise", "drain", "metrics", "doctor",
-    "recover", "restore", "explain", "diff", "import", "migrate", "install-service", "schema",
+    "recover", "restore", "explain", "trace", "diff", "import", "migrate", "install-service", "schema",
 )  # fmt: skip
 
 STARTED_BY_US: Final = ("await-confirmation",)

@@ -9,6 +9,7 @@ import click
 
 from ctpolicy.apply.lock import LOCK_WAIT
 from ctpolicy.errors import InputError
+from ctpolicy.packetspace.packet import NotationError, Packet, parse_packet
 
 POLICY_PATH: Final = click.Path(path_type=Path)
 
@@ -45,6 +46,7 @@ lock_wait = click.option(
     help="How long to wait for another ctpolicy.",
 )  # fmt: skip
 
+FOUND: Final = 8
 CHANGES_PENDING: Final = 10
 
 
@@ -66,3 +68,15 @@ def read_file(path: Path) -> str:
         return str(content.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def packet_of(text: str) -> Packet:
+    """The packet that an argument is.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return parse_packet(text)
+    except NotationError as error:
+        raise InputError(f"{text}\n{' ' * error.offset}^ {error.reason}") from error

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from ctpolicy.apply.files import write_file
 from ctpolicy.cli.existing import NOT_OF_A_DUMP, forecast_of
 from ctpolicy.cli.host import backend_named, plan_files
 from ctpolicy.cli.options import (
     CHANGES_PENDING,
+    FOUND,
     as_json,
     backend,
     detailed_exitcode,
@@ -21,8 +23,11 @@ from ctpolicy.cli.options import (
 )
 from ctpolicy.cli.output import print_json, print_lines
 from ctpolicy.cli.saved import plan_afresh, plan_and_save, refuse_stale, saved_plan_in
+from ctpolicy.cli.waiting import bar
 from ctpolicy.errors import InputError
 from ctpolicy.plan.as_json import plan_json
+from ctpolicy.plan.consequences import MOST_WORK, FailOn
+from ctpolicy.plan.remedying import LESS_WORK, remedies_file, remedies_for, remedy_lines
 from ctpolicy.plan.report import plan_lines
 
 
@@ -38,6 +43,19 @@ from ctpolicy.plan.report import plan_lines
     type=click.Path(path_type=Path),
     help="Save the plan there as well, for `ctpolicy apply FILE`.",
 )
+@click.option(
+    "--remedies",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write what helps against the hazards there: a script, with entries for policies in its comments.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([one.value for one in FailOn]),
+    default=FailOn.NONE.value,
+    show_default=True,
+    help="Exit with 8 if there are hazards that are certain, or any that are possible.",
+)
 @as_json
 @detailed_exitcode
 def command(
@@ -47,14 +65,16 @@ def command(
     backend: str | None,
     no_ipset: bool,
     out: Path | None,
+    remedies: Path | None,
+    fail_on: str,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what applying a policy would change.
 
-    First what changes for traffic, by entry and with a packet that shows it, then the rules, then how many of the
-    entries that are there become pointless and when they time out. With --live it needs no privilege and touches no
-    host.
+    First what changes for traffic, by entry and with a packet that shows it, then the rules, then the hazards: what
+    would break on this host, by which of its rules, and what helps. Then how many of the entries that are there become
+    pointless and when they time out. With --live it needs no privilege and touches no host.
 
     With --out the plan is saved, to be reviewed and then applied as it is: `ctpolicy apply FILE` refuses to if anything
     has moved since. `ctpolicy plan FILE` shows it again, and what has moved, if it has (exit status 7).
@@ -74,10 +94,17 @@ def command(
     else:
         plan = plan_files(policies, netns, live, backend_named(backend, not no_ipset), only_to_look=True)
     existing = NOT_OF_A_DUMP if live is not None else forecast_of(plan, netns)
+    with bar() as told:
+        told(0, 1, "looking for remedies")
+        helps = remedies_for(plan.consequences, MOST_WORK if remedies is not None else LESS_WORK)
     if as_json:
-        print_json(plan_json(plan, existing.as_json()))
+        print_json(plan_json(plan, existing.as_json(), helps))
     else:
-        print_lines(chain(plan_lines(plan), existing.lines() if plan else ()))
+        print_lines(chain(plan_lines(plan), remedy_lines(helps), existing.lines() if plan else ()))
+    if remedies is not None:
+        write_file(remedies, remedies_file(helps).encode())
     if saved:
         refuse_stale(saved, plan)
+    if plan.consequences.fail(FailOn(fail_on)):
+        return FOUND
     return CHANGES_PENDING if plan and detailed_exitcode else 0

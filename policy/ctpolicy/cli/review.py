@@ -10,13 +10,15 @@ from typing import Final
 
 import click
 
-from ctpolicy.cli.options import POLICY_PATH, policies
+from ctpolicy.cli.options import POLICY_PATH, policies, read_file
 from ctpolicy.cli.output import print_lines, tell
 from ctpolicy.cli.waiting import bar
 from ctpolicy.errors import HostError, InputError
 from ctpolicy.language.diagnostics import PolicyError
 from ctpolicy.language.source import Source, UnreadableError, read_policy
+from ctpolicy.plan.dump import read_dump
 from ctpolicy.review.examine import Questions, examine
+from ctpolicy.review.hazards import Host
 from ctpolicy.review.reports.formats import ENDINGS, FORMATS
 from ctpolicy.review.reports.terminal import terminal
 from ctpolicy.review.review import Result, Review, Subject
@@ -50,6 +52,14 @@ PACKETS: Final = 2_000
     default=None,
     help="Load what is compiled in a scratch namespace and ask this kernel; if not said, where that can be had.",
 )
+@click.option(
+    "--live",
+    "dumps",
+    metavar="FILE",
+    multiple=True,
+    type=POLICY_PATH,
+    help="Look what would break on the host of which this was saved, as `plan --live` takes it. May be given again.",
+)
 @click.option("--examples", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of each property.")
 @click.option("--as-of", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The day by which waivers are judged.")
 @click.option(
@@ -69,6 +79,7 @@ def command(
     bases: tuple[str, ...],
     invariants: tuple[Path, ...],
     kernel: bool | None,
+    dumps: tuple[Path, ...],
     examples: int,
     as_of: datetime | None,
     form: str,
@@ -82,9 +93,13 @@ def command(
     the kernel in a scratch namespace. The exit status is 8 if anything is broken. Needs no privilege, no network, and
     runs nothing that comes from the policies: it is safe on a stranger's pull request.
 
+    With --live it says what the change would break on hosts whose rules were collected, or without a base what the
+    policy would.
+
     \b
       ctpolicy review examples/openshift-worker.yaml
       ctpolicy review --base origin/main --invariants invariants.yaml policy.yaml
+      ctpolicy review --base origin/main --live worker.json --live gateway.json policy.yaml
       ctpolicy review --base HEAD~1 --output review.html --output review.sarif policy.yaml
     """
     for output in outputs:
@@ -98,6 +113,7 @@ def command(
         invariants=tuple(_source(path) for path in invariants),
         examples=examples,
         packets=0 if kernel is False else PACKETS,
+        hosts=tuple(Host(str(path), read_dump(read_file(path))) for path in dict.fromkeys(dumps)),
     )
     reviews = [_review(group, bases, invariants, questions) for group in groups]
     for review in reviews:

@@ -14,7 +14,7 @@ certainly only if that is to be untracked too: what goes into tunnels is not ans
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,8 +49,16 @@ a packet is too big for its path."""
 _TCP: Final = PacketSpace.of_boxes([{Field.PROTOCOL: IntervalSet.single(PROTOCOL_NUMBERS["tcp"])}])
 
 
+Told = Callable[[int, int, str], None]
+"""Is told how many parts are done, of how many, and what is begun."""
+
+
 def hazards_between(
-    host: HostRules, newly: PacketSpace, untracked: PacketSpace, roles: Roles | None = None
+    host: HostRules,
+    newly: PacketSpace,
+    untracked: PacketSpace,
+    roles: Roles | None = None,
+    told: Told = lambda _done, _of, _words: None,
 ) -> list[Hazard]:
     """What breaks, or may break, what is certain first.
 
@@ -59,9 +67,15 @@ def hazards_between(
         newly: packets that were tracked, and are to be untracked.
         untracked: all packets that are to be untracked, those of `newly` and others.
         roles: what the policy says of which are requests and which are answers; if nobody says, each may be both.
+        told: is told how far it is.
     """
     asked = _Question(host, newly, untracked, roles or Roles.unknown())
-    return gathered([*(one for route in Route for one in asked.of(route)), *_not_followed(host, newly)])
+    found: list[Hazard] = []
+    for done, route in enumerate(Route):
+        told(done, len(Route), f"looking for hazards: {route.value}")
+        found += asked.of(route)
+    told(len(Route), len(Route), "looking for hazards")
+    return gathered([*found, *_not_followed(host, newly)])
 
 
 def _not_followed(host: HostRules, newly: PacketSpace) -> Iterator[Hazard]:

@@ -4,6 +4,8 @@ HZ001 to HZ003   accepted before, dropped now
 HZ004 to HZ006   translated before, not now
 HZ007 to HZ014   given something by conntrack before, or giving it something, and not now
 HZ015            what cannot be told
+HZ016            tracked again
+HZ017            what was given up
 HZ018            dropped before, let through now
 HZ019            taken by a transparent proxy before, not now
 HZ020            ICMP errors again, those of less weight
@@ -69,6 +71,8 @@ CODES: Final = tuple(
             "ICMP errors that say what is unreachable become invalid: dropped.",
         ),
         ("HZ015", "not-followed", Severity.INFORMATION, "Rules that are not followed may treat these otherwise."),
+        ("HZ016", "lost-in-mid-stream", Severity.WARNING, "Flows that are tracked again are lost in mid-stream."),
+        ("HZ017", "not-looked-for", Severity.WARNING, "What breaks was not looked for to the end."),
     )
 )
 BY_CODE: Final = {code.code: code for code in CODES}

@@ -37,6 +37,7 @@ class Traffic(Enum):
     REQUESTS = "requests"
     REPLIES = "replies"
     ERRORS = "icmp errors"
+    MIDSTREAM = "flows in mid-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,12 @@ class Hazard:
 
     def packets(self, limit: int = 4) -> tuple[str, ...]:
         """The packets in words, in at most so many boxes."""
-        return tuple(str(self.space.cover(_NEVER_SEEN, limit)).splitlines())
+        exact = self.space.describe(limit)
+        return tuple(str(exact if exact.is_complete else self.space.cover(_NEVER_SEEN, limit)).splitlines())
 
     def __str__(self) -> str:
         certainty = "certain" if self.is_certain else "possible"
-        by = f" {self.rule}" if self.rule else f" {self.note}"
+        by = (f" {self.rule}" if self.rule else "") + (f" {self.note}" if self.note else "")
         such = f"; such as: {self.witness}" if self.witness else ""
         summary = BY_CODE[self.code].summary
         return f"{self.severity.value}: {self.code} ({certainty}, {self.traffic.value}) {summary}{by}{such}"

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ctpolicy.netfilter.backend import Json, ObjectChange
+from ctpolicy.plan.hazard_report import hazards_json
 from ctpolicy.plan.plan import EntryChange, Plan
+from ctpolicy.plan.remedying import NO_REMEDIES, Remedies, remedies_json
 from ctpolicy.plan.standing import others_json
 from ctpolicy.plan.traffic import shifts_json
 
 NOT_COUNTED: Final[Json] = {"counted": None, "note": "not counted"}
 
 
-def plan_json(plan: Plan[Any], existing: Json = NOT_COUNTED) -> Json:
+def plan_json(plan: Plan[Any], existing: Json = NOT_COUNTED, remedies: Remedies = NO_REMEDIES) -> Json:
     """The plan as one object.
 
     Args:
         plan: itself.
         existing: what it makes of the entries that are in the conntrack table.
+        remedies: what helps against its hazards.
     """
     return {
         "apiVersion": "ctpolicy.plan/v1",
@@ -27,6 +30,8 @@ def plan_json(plan: Plan[Any], existing: Json = NOT_COUNTED) -> Json:
         "entries": [_entry_json(entry) for entry in plan.entries],
         "traffic": shifts_json(plan.traffic),
         "foreign": others_json(plan.others),
+        "hazards": hazards_json(plan.consequences),
+        "remedies": remedies_json(remedies),
         "notes": list(plan.notes),
         "objects": [_object_json(changed) for changed in plan.backend.objects(plan.live, plan.desired)] if plan else [],
         "transaction": plan.document(),

@@ -37,7 +37,7 @@ def read_dump(text: str) -> Live:
         InputError: it is none that ctpolicy knows, or is damaged.
     """
     if text.lstrip().startswith("{"):
-        return Live(read_text(text))
+        return Live(read_text(text), listings=())
     tables: dict[Variant, dict[Family, RawTable]] = {}
     parts = list(parts_of(text))
     for variant, family, part in parts:
@@ -50,7 +50,8 @@ def read_dump(text: str) -> Live:
             "This is no saved listing. Those are printed by `nft -j list ruleset`, or by `iptables-save`, "
             "`ip6tables-save` and `ipset save`, one after the other."
         )
-    return Live(raw={variant: RawTables(found, sets) for variant, found in tables.items()})
+    raw = {variant: RawTables(found, sets) for variant, found in tables.items()}
+    return Live(raw=raw, listings=tuple(parts))
 
 
 def parts_of(text: str) -> Iterator[tuple[Variant, Family, str]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ctpolicy.iptables.backend import IptablesBackend
 from ctpolicy.iptables.foreign import foreign as foreign_rules
+from ctpolicy.iptables.host_rules import Listing
 from ctpolicy.iptables.own import own_part
 from ctpolicy.iptables.ruleset import RawTables, Variant
 from ctpolicy.iptables.shadows import shadows_around, shadows_beside
@@ -41,12 +42,15 @@ class Live:
         raw: what each variant of iptables has; one that has nothing may be left out.
         unread: what could not be read, and why, in sentences.
         has_ipset: whether there is ipset.
+        listings: of a saved listing, what each tool of iptables had printed; None of a running host, which may be
+            asked.
     """
 
     tables: Ruleset = ()
     raw: Mapping[Variant, RawTables] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     has_ipset: bool = True
+    listings: tuple[Listing, ...] | None = None
 
     def own(self, backend: Backend[Any]) -> Any:
         """What a backend has there; None if nothing."""

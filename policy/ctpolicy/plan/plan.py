@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
+from ctpolicy.hazards.between import Told
 from ctpolicy.language.policy import Policy
+from ctpolicy.meaning_space import bypass_space
 from ctpolicy.netfilter.backend import Backend, Json, Turn
 from ctpolicy.netfilter.foreign import Foreign
+from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.side import MOST_WORK, Side, compare_sides_within, sides_of_change, sides_of_return
+from ctpolicy.plan.consequences import NOT_LOOKED, Consequences, consequences
+from ctpolicy.plan.moved import Moved
+from ctpolicy.plan.side import MOST_WORK, Side, compare, sides_of_change, sides_of_return
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
+from ctpolicy.plan.surroundings import Surroundings
 from ctpolicy.plan.traffic import NO_CHANGE, TOO_LARGE, Traffic
 
 Own = TypeVar("Own")
@@ -46,6 +52,8 @@ class Plan(Generic[Own]):
         entries: what becomes of the entries, by name.
         traffic: what becomes of packets.
         others: what other people's rules bypass, with this plan or without.
+        moved: the change in packets itself; None if it was not found, because it is too large.
+        consequences: what would break.
         notes: what else there is to know about the host, line by line.
     """
 
@@ -56,6 +64,8 @@ class Plan(Generic[Own]):
     entries: tuple[EntryChange, ...] = ()
     traffic: Traffic = NO_CHANGE
     others: Others = NO_OTHERS
+    moved: Moved | None = field(default=None, compare=False)
+    consequences: Consequences = NOT_LOOKED
     notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -91,9 +101,9 @@ def plan_compiled(
     foreign, others = _foreign_within(beside)
     if live == desired:
         return Plan(backend, policy.name, live, desired, others=others)
-    traffic = _traffic(foreign, partial(sides_of_change, backend, policy, live, desired))
+    traffic, moved = _change(foreign, partial(sides_of_change, backend, policy, live, desired))
     changes = tuple(_entry_changes(backend, live, desired))
-    return Plan(backend, policy.name, live, desired, changes, traffic, others)
+    return Plan(backend, policy.name, live, desired, changes, traffic, others, moved)
 
 
 def plan_removal(backend: Backend[Own], live: Own | None, beside: Beside = Foreign.none) -> Plan[Own]:
@@ -113,8 +123,34 @@ def plan_return(
     foreign, others = _foreign_within(beside)
     if live == desired:
         return Plan(backend, "", live, desired, others=others)
-    traffic = _traffic(foreign, partial(sides_of_return, backend, live, desired))
-    return Plan(backend, "", live, desired, tuple(_entry_changes(backend, live, desired)), traffic, others)
+    traffic, moved = _change(foreign, partial(sides_of_return, backend, live, desired))
+    return Plan(backend, "", live, desired, tuple(_entry_changes(backend, live, desired)), traffic, others, moved)
+
+
+def with_consequences(
+    plan: Plan[Own],
+    around: Callable[[], Surroundings],
+    beside: Beside,
+    policy: Policy | None = None,
+    told: Told = lambda _done, _of, _words: None,
+) -> Plan[Own]:
+    """The plan, with what it would break.
+
+    Args:
+        plan: itself.
+        around: what bears upon that; a function, because a plan that changes no packet does not need it.
+        beside: what others' rules on the host do.
+        policy: that it is of; None for a removal, or a return.
+        told: is told how far it is.
+    """
+    if not plan or (plan.moved is not None and not plan.moved):
+        return plan
+
+    def everything() -> Untracked:
+        treatment = plan.backend.treatment(plan.desired) if policy is None else Treatment.of_space(bypass_space(policy))
+        return (treatment & beside().treatment).untracked
+
+    return replace(plan, consequences=consequences(plan.moved, everything, around(), policy, told))
 
 
 def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
@@ -127,8 +163,16 @@ def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
         return None, TOO_MANY
 
 
-def _traffic(foreign: Foreign | None, sides: Callable[[Foreign], tuple[Side, Side]]) -> Traffic:
-    return TOO_LARGE if foreign is None else compare_sides_within(partial(sides, foreign))
+def _change(foreign: Foreign | None, sides: Callable[[Foreign], tuple[Side, Side]]) -> tuple[Traffic, Moved | None]:
+    """The change in words, and in packets; neither if it is too large."""
+    if foreign is None:
+        return TOO_LARGE, None
+    try:
+        with bounded(MOST_WORK):
+            before, after = sides(foreign)
+            return compare(before, after), Moved(before.untracked, after.untracked)
+    except TooLargeError:
+        return TOO_LARGE, None
 
 
 def _entry_changes(backend: Backend[Own], live: Own | None, desired: Own | None) -> Iterator[EntryChange]:

@@ -1,4 +1,4 @@
-"""Plans as people read them: traffic first, then rules."""
+"""Plans as people read them: traffic first, then rules, then what would break."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ctpolicy.netfilter.backend import ObjectChange, Turn
+from ctpolicy.plan.hazard_report import hazard_lines
 from ctpolicy.plan.plan import EntryChange, Plan
 from ctpolicy.plan.standing import Others, others_lines
 from ctpolicy.plan.traffic import Traffic, traffic_lines
@@ -30,6 +31,10 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     yield ""
     yield "Rules"
     yield from object_lines(list(plan.backend.objects(plan.live, plan.desired)))
+    hazards = list(hazard_lines(plan.consequences))
+    if hazards:
+        yield ""
+        yield from hazards
     if plan.notes:
         yield ""
         yield from plan.notes

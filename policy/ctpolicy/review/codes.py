@@ -2,12 +2,15 @@
 
 CT001 to CT006   lints (lints.py)
 RV...            what a review adds
+HZ...            what would break on hosts (hazards/codes.py)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from ctpolicy.hazards.codes import CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ RULES: Final = tuple(
         ("RV011", "invariants", "The invariants are other ones than the base's, or cannot be read."),
         ("RV012", "too-large", "A question was given up because the policy is too large for it."),
     )
-)
+) + tuple(Rule(code.code, code.name, code.summary) for code in CODES)
 BY_CODE: Final = {rule.code: rule for rule in RULES}
 
 LINTS: Final = tuple(rule.code for rule in RULES if rule.code.startswith("CT"))

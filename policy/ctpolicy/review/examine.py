@@ -23,6 +23,7 @@ from ctpolicy.packetspace.space import bounded
 from ctpolicy.review.change import change_between
 from ctpolicy.review.codes import BY_CODE, LINTS
 from ctpolicy.review.finding import Finding, Severity, found_within
+from ctpolicy.review.hazards import Host, check_hazards
 from ctpolicy.review.invariants import check_invariants, sensitive_space
 from ctpolicy.review.kernel import ask_kernel
 from ctpolicy.review.lints import lints
@@ -51,6 +52,7 @@ class Questions:
         invariants_before: their texts in the base; None if nobody knows.
         examples: that each property is tried with.
         packets: that the kernel is asked about; 0 to leave it alone.
+        hosts: on which it is asked what would break.
     """
 
     today: date
@@ -59,6 +61,7 @@ class Questions:
     invariants_before: tuple[str, ...] | None = None
     examples: int = 200
     packets: int = 0
+    hosts: tuple[Host, ...] = ()
 
 
 def examine(sources: Sequence[Source], questions: Questions, told: Told) -> Review:
@@ -103,6 +106,7 @@ class _Examination:
             ("proving", lambda progress: prove(self.policy, progress, self.spaces)),
             ("trying properties", self._properties),
             ("asking the kernel", self._asked_of_the_kernel),
+            ("looking for hazards", self._hazards),
         )
         of = len(stages) + 1
         checks: list[Check] = []
@@ -130,6 +134,17 @@ class _Examination:
             return [Check(Subject.KERNEL, "the kernel does as the policy means", Result.NOT_ASKED, told)]
         return ask_kernel(self.policy, self.questions.packets, progress, spaces=self.spaces)
 
+    def _hazards(self, progress: Progress) -> list[Check]:
+        hosts = self.questions.hosts
+        before = _base_policy(self.questions.base) if hosts else Policy("")
+        return list(check_hazards(before, self.policy, hosts, self.reading.places, progress))
+
+
+def _base_policy(base: Base | None) -> Policy:
+    """What is compared with; a policy without entries if there is none, or none that can be read."""
+    reading = read_for_review(base.sources) if base is not None and base.sources else None
+    return (reading.policy if reading is not None else None) or Policy("")
+
 
 def _language(files: Sequence[str], mistakes: Sequence[Diagnostic]) -> Iterator[Check]:
     """A check for each file: what is wrong with a list that a policy names stands in a file of its own."""
@@ -146,7 +161,7 @@ def _mistake(mistake: Diagnostic, code: str) -> Remark:
 
 def _unread() -> Iterator[Check]:
     for subject in Subject:
-        if subject is not Subject.LANGUAGE:
+        if subject not in {Subject.LANGUAGE, Subject.HAZARDS}:
             yield Check(subject, "everything", Result.NOT_ASKED, "the policy cannot be read")
 
 

@@ -59,6 +59,7 @@ class Subject(Enum):
     PROOFS = "Proofs"
     PROPERTIES = "Properties"
     KERNEL = "Kernel"
+    HAZARDS = "Hazards"
 
 
 class Result(Enum):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ctpolicy.cli.host import backend_named, read_listings, read_live
+from ctpolicy.cli.host import backend_named, read_live
+from ctpolicy.cli.surroundings import read_listings
 from ctpolicy.hazards.between import hazards_between
 from ctpolicy.hazards.codes import Severity
 from ctpolicy.hazards.hazard import Hazard, Traffic
