@@ -46,7 +46,7 @@ def test_what_breaks_on_a_host_is_told_and_nothing_else_breaks(host: Host, tmp_p
 def apply(host: Host, policy: Path | None, namespace: Namespace, state: Path) -> None:
     """Apply a policy as a user does, or remove the one that is in force."""
     where = ("--backend", host.backend, "--netns", namespace.path, "--state", state, "--yes")
-    done("apply", policy, *where) if policy else done("remove", *where)
+    done("apply", policy, "--accept-hazards", *where) if policy else done("remove", *where)
 
 
 def hazards_are_told(host: Host, namespace: Namespace) -> None:
