@@ -346,7 +346,9 @@ def mistaken() -> Review:
     whole = Remark("RV001", Level.ERROR, "the file is empty", Place(FILES[1]))
     told = "the policies cannot be read"
     others = (
-        Check(subject, "all of it", Result.NOT_ASKED, told) for subject in Subject if subject is not Subject.LANGUAGE
+        Check(subject, "all of it", Result.NOT_ASKED, told)
+        for subject in Subject
+        if subject not in {Subject.LANGUAGE, Subject.HAZARDS}
     )
     broken = Check(Subject.LANGUAGE, "the policies can be read", Result.BROKEN, "2 mistakes", (mistake, whole))
     return Review(FILES, checks=(broken, *others))
@@ -377,8 +379,11 @@ def everything() -> Review:
     note = Remark("CT005", Level.NOTE, "bypasses protected traffic, acknowledged", VXLAN_PLACE, "", SSH, "vxlan")
     lints = replace(HELD[1], name="protected traffic is acknowledged", remarks=(note,))
     kernel = replace(NOT_ASKED, name="the kernel takes what is compiled for iptables-nft")
+    lost = Remark("HZ002", Level.ERROR, "on worker.json, certain: answers are dropped", VXLAN_PLACE, "", SSH, "vxlan")
+    hazards = Check(Subject.HAZARDS, "nothing breaks on worker.json", Result.BROKEN, "1 certain, 0 possible", (lost,))
     checks = sorted(
-        [*BROKEN, HELD[0], lints, HELD[4], WAIVED, kernel], key=lambda check: list(Subject).index(check.subject)
+        [*BROKEN, HELD[0], lints, HELD[4], WAIVED, kernel, hazards],
+        key=lambda check: list(Subject).index(check.subject),
     )
     return Review(FILES, "worker", ENTRIES, tuple(checks), CHANGE)
 

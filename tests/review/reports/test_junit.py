@@ -35,7 +35,7 @@ def test_counts_are_those_of_the_tests() -> None:
         assert element.get("failures") == str(len(element.findall(".//failure")))
         if element.tag == "testsuite":
             assert element.get("skipped") == str(len(element.findall(".//skipped")))
-    assert (root(everything()).get("tests"), root(everything()).get("failures")) == ("12", "7")
+    assert (root(everything()).get("tests"), root(everything()).get("failures")) == ("13", "8")
     assert root(passed()).get("time") == "1.546"
 
 
