@@ -12,9 +12,11 @@ from jsonschema import Draft202012Validator
 from ctpolicy.hazards.hazard import Traffic
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.netfilter.foreign import Foreign
+from ctpolicy.netfilter.shadow import Shadow
 from ctpolicy.nftables.backend import NFTABLES
 from ctpolicy.nftables.ruleset import Table
 from ctpolicy.packetspace.packet import parse_packet
+from ctpolicy.packetspace.space import PacketSpace
 from ctpolicy.plan import consequences as stage
 from ctpolicy.plan.as_json import plan_json
 from ctpolicy.plan.consequences import FailOn
@@ -206,3 +208,35 @@ def test_what_goes_to_a_service_is_certainly_no_answer() -> None:
     assert plan("bypass: [{name: metrics, host-service: tcp/9100}]").consequences.found == ()
     at_match = plan("bypass: [{name: metrics, match: {protocol: tcp, destination-ports: 9100, both-ways: true}}]")
     assert ("HZ002", True, ()) in codes(at_match)
+
+
+def shadow_of(certainly: PacketSpace, possibly: PacketSpace, *, is_mended: bool = False) -> Shadow:
+    return Shadow(certainly, possibly, lambda _: ("table ip edge, chain early", "udp dport 4789 drop"), is_mended)
+
+
+def in_vain(*shadows: Shadow, live: str = "") -> Plan[Table]:
+    desired = policy("bypass: [{name: vxlan, overlay: vxlan}]")
+    before = NFTABLES.compile(policy(live)) if live else None
+    found = plan_policy(NFTABLES, desired, before)
+    return with_consequences(found, lambda: Surroundings(NOTHING), Foreign.none, desired, shadows=lambda: shadows)
+
+
+def test_what_others_decide_first_is_told_with_their_rule() -> None:
+    some = PacketSpace.of_packet(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:4789"))
+    (one,) = in_vain(shadow_of(some, some)).consequences.found
+    assert (one.hazard.code, one.hazard.is_certain, one.hazard.space) == ("HZ021", True, some)
+    assert one.hazard.note == "by `udp dport 4789 drop` in table ip edge, chain early"
+    assert not one.is_refused, "nothing is lost that was not lost before"
+
+
+def test_what_others_may_decide_first_is_possible_and_what_an_apply_mends_is_nothing() -> None:
+    some = PacketSpace.of_packet(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:4789"))
+    assert codes(in_vain(shadow_of(PacketSpace.none(), some))) == [("HZ021", False, ())]
+    assert codes(in_vain(shadow_of(some, some, is_mended=True))) == []
+    other = PacketSpace.of_packet(parse_packet("in udp 192.0.2.1:40000 -> 192.0.2.2:53"))
+    assert codes(in_vain(shadow_of(other, other))) == [], "the policy does not mean to bypass that"
+
+
+def test_a_plan_with_nothing_to_do_has_nothing_in_vain() -> None:
+    everything = PacketSpace.all()
+    assert codes(in_vain(shadow_of(everything, everything), live="bypass: [{name: vxlan, overlay: vxlan}]")) == []

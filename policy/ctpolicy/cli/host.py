@@ -204,7 +204,8 @@ def plan_loaded(
     plan = plan_compiled(backend, policy, desired, own, partial(live.foreign, backend))
     with bar() as told:
         around = partial(surroundings, live, netns)
-        plan = with_consequences(plan, around, partial(live.foreign, backend), policy, told)
+        shadows = partial(live.shadows, backend)
+        plan = with_consequences(plan, around, partial(live.foreign, backend), policy, told, shadows)
     # What a chain does to packets is compared as if they came to it; that they do not has to be said.
     faults = [f"Not in force now: {fault}." for fault in backend.faults(own)] if own is not None else []
     return replace(plan, notes=(*live.notes(), *faults))

@@ -9,6 +9,7 @@ HZ017            what was given up
 HZ018            dropped before, let through now
 HZ019            taken by a transparent proxy before, not now
 HZ020            ICMP errors again, those of less weight
+HZ021            a bypass without effect
 """
 
 from __future__ import annotations
@@ -62,17 +63,13 @@ CODES: Final = tuple(
         ("HZ012", "not-offloaded", Severity.WARNING, "Flows no longer go by a flow table."),
         ("HZ013", "synproxy", Severity.WARNING, "SYNPROXY meets packets that it sees no connection of."),
         ("HZ014", "timeout-lost", Severity.INFORMATION, "Connections no longer get a timeout of their own."),
-        ("HZ018", "let-through", Severity.WARNING, "What was dropped or limited while it was new is let through."),
-        ("HZ019", "past-the-proxy", Severity.WARNING, "Packets no longer come to a transparent proxy."),
-        (
-            "HZ020",
-            "unreachable-lost",
-            Severity.WARNING,
-            "ICMP errors that say what is unreachable become invalid: dropped.",
-        ),
         ("HZ015", "not-followed", Severity.INFORMATION, "Rules that are not followed may treat these otherwise."),
         ("HZ016", "lost-in-mid-stream", Severity.WARNING, "Flows that are tracked again are lost in mid-stream."),
         ("HZ017", "not-looked-for", Severity.WARNING, "What breaks was not looked for to the end."),
+        ("HZ018", "let-through", Severity.WARNING, "What was dropped or limited while it was new is let through."),
+        ("HZ019", "past-the-proxy", Severity.WARNING, "Packets no longer come to a transparent proxy."),
+        ("HZ020", "unreachable-lost", Severity.WARNING, "ICMP errors of what is unreachable become invalid: dropped."),
+        ("HZ021", "decided-first", Severity.WARNING, "Others' rules decide first about what is to be bypassed."),
     )
 )
 BY_CODE: Final = {code.code: code for code in CODES}

@@ -94,7 +94,24 @@ def _interfaces(values: IntervalSet) -> str:
     others = values.complement(INTERFACE_BITS)
     if 0 in values and all(interval_pattern(interval) for interval in others):
         return f"not {_list(others, _interface)}"
-    return _pattern_but(values) or _list(values, _interface)
+    if all(map(_is_told, values)):
+        return _list(values, _interface)
+    return _pattern_but(values) or _all_but(values) or _list(values, _interface)
+
+
+def _all_but(values: IntervalSet) -> str:
+    """All but some patterns, and a few names that are in these: `cali1234, not cali*,lo`; nothing if it is not that."""
+    named = IntervalSet.of(filter(_is_told, values))
+    left_out = values.complement(INTERFACE_BITS) | named
+    if not left_out or not all(map(_is_told, left_out)):
+        return ""
+    several = [f"{_list(named, _interface)},"] if named else []
+    return " ".join([*several, f"not {_list(left_out, _interface)}"])
+
+
+def _is_told(interval: Interval) -> bool:
+    """Whether it is one name or pattern, or that of what has none."""
+    return interval == (0, 0) or interval_pattern(interval) is not None
 
 
 def _pattern_but(values: IntervalSet) -> str:

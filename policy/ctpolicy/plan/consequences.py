@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -17,10 +17,13 @@ from ctpolicy.hazards.hazard import Hazard, Traffic, gathered
 from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.language.policy import Entry, Policy
-from ctpolicy.meaning_space import entries_space
+from ctpolicy.meaning_space import bypass_space, entries_space
+from ctpolicy.netfilter.shadow import Shadow
 from ctpolicy.netfilter.treatment import Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import PacketSpace, bounded
+from ctpolicy.plan.decided_first import CODE as IN_VAIN
+from ctpolicy.plan.decided_first import decided_first
 from ctpolicy.plan.moved import Moved
 from ctpolicy.plan.surroundings import Surroundings
 
@@ -30,7 +33,7 @@ MOST_WORK: Final = 30_000_000
 TOO_LARGE: Final = "too many different packets and rules to tell what breaks"
 GIVEN_UP: Final = "HZ017"
 """The code of what nobody looked for to the end."""
-BETWEEN: Final = frozenset(one.code for one in CODES) - {AGAIN, GIVEN_UP}
+BETWEEN: Final = frozenset(one.code for one in CODES) - {AGAIN, GIVEN_UP, IN_VAIN}
 """The codes of hazards that packets have which are newly untracked."""
 _CODE: Final = re.compile(r"\bHZ\d{3}\b")
 
@@ -148,6 +151,19 @@ def consequences(
             return Consequences(tuple(found), around.unknown, looked)
     except TooLargeError:
         return Consequences((_given_up(moved.newly, TOO_LARGE),), around.unknown)
+
+
+def without_effect(policy: Policy | None, shadows: Callable[[], Iterable[Shadow]]) -> tuple[Foreseen, ...]:
+    """What a policy means to bypass and others' rules decide about first; nothing where there is no policy."""
+    if policy is None:
+        return ()
+    try:
+        with bounded(MOST_WORK):
+            there = [one for one in shadows() if one.possibly]
+            meant = bypass_space(policy) if there else PacketSpace.none()
+            return tuple(map(Foreseen, decided_first(meant, there)))
+    except TooLargeError:
+        return (_given_up(PacketSpace.all(), TOO_LARGE),)
 
 
 def _given_up(space: PacketSpace, note: str) -> Foreseen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -12,10 +12,11 @@ from ctpolicy.language.policy import Policy
 from ctpolicy.meaning_space import bypass_space
 from ctpolicy.netfilter.backend import Backend, Json, Turn
 from ctpolicy.netfilter.foreign import Foreign
+from ctpolicy.netfilter.shadow import Shadow
 from ctpolicy.netfilter.treatment import Treatment, Untracked
 from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import bounded
-from ctpolicy.plan.consequences import NOT_LOOKED, Consequences, consequences
+from ctpolicy.plan.consequences import NOT_LOOKED, Consequences, consequences, without_effect
 from ctpolicy.plan.moved import Moved
 from ctpolicy.plan.side import MOST_WORK, Side, compare, sides_of_change, sides_of_return
 from ctpolicy.plan.standing import NO_OTHERS, TOO_MANY, Others, bypassed_by_others
@@ -133,8 +134,9 @@ def with_consequences(
     beside: Beside,
     policy: Policy | None = None,
     told: Told = lambda _done, _of, _words: None,
+    shadows: Callable[[], Iterable[Shadow]] = tuple,
 ) -> Plan[Own]:
-    """The plan, with what it would break.
+    """The plan, with what it would break, and what of it would have no effect.
 
     Args:
         plan: itself.
@@ -142,15 +144,20 @@ def with_consequences(
         beside: what others' rules on the host do.
         policy: that it is of; None for a removal, or a return.
         told: is told how far it is.
+        shadows: what others' rules keep from ours.
     """
-    if not plan or (plan.moved is not None and not plan.moved):
+    if not plan:
         return plan
+    in_vain = without_effect(policy, shadows)
+    if plan.moved is not None and not plan.moved:
+        return replace(plan, consequences=replace(plan.consequences, found=in_vain))
 
     def everything() -> Untracked:
         treatment = plan.backend.treatment(plan.desired) if policy is None else Treatment.of_space(bypass_space(policy))
         return (treatment & beside().treatment).untracked
 
-    return replace(plan, consequences=consequences(plan.moved, everything, around(), policy, told))
+    found = consequences(plan.moved, everything, around(), policy, told)
+    return replace(plan, consequences=replace(found, found=(*found.found, *in_vain)))
 
 
 def _foreign_within(beside: Beside) -> tuple[Foreign | None, Others]:
