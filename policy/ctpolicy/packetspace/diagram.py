@@ -72,6 +72,9 @@ class TooLargeError(Exception):
     function small (Bryant 1986, section 4)."""
 
 
+_WIDER: Final = 8
+"""How many times as many intervals make one node of a pair much wider than the other."""
+
 Operation = Callable[[Node, Node], "Node | None"]
 """The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
 told at a glance; else None."""
@@ -167,13 +170,13 @@ class Forest:
         def walk(one: Node, other: Node) -> Node:
             found = operation(one, other)
             if found is None:
-                found = self._step(walk, known, one, other)
+                found = self._step(operation, walk, known, one, other)
             known[one, other] = found
             return found
 
         return walk(one, other)
 
-    def _step(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
+    def _step(self, operation: Operation, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
         # Long lists lead to few different nodes, so most pairs are known: asking here first saves two calls for each.
         if one.level < other.level:
             mine = [known.get((child, other)) or walk(child, other) for child in one.children]
@@ -181,7 +184,44 @@ class Forest:
         if other.level < one.level:
             theirs = [known.get((one, child)) or walk(one, child) for child in other.children]
             return self.node(other.level, other.ends, theirs)
+        if len(one.ends) > _WIDER * len(other.ends):
+            return self._copied(
+                lambda few, many: operation(many, few),
+                lambda few, many: known.get((many, few)) or walk(many, few),
+                *(other, one),
+            )
+        if len(other.ends) > _WIDER * len(one.ends):
+            return self._copied(operation, lambda few, many: known.get((few, many)) or walk(few, many), one, other)
         return self._merged(walk, known, one, other)
+
+    def _copied(self, operation: Operation, walk: _Walk, few: Node, many: Node) -> Node:
+        """Two nodes of one level, of which one has few intervals: what it leaves as it is in the other is copied.
+
+        What an operation gives for a child of the one and the whole of the other, it gives for each child of that.
+        """
+        ends: list[int] = []
+        children: list[Node] = []
+
+        def put(until: Sequence[int], new: Sequence[Node]) -> None:
+            if children and children[-1] is new[0]:
+                ends.pop()
+                children.pop()
+            ends.extend(until)
+            children.extend(new)
+
+        at = 0
+        for end, child in zip(few.ends, few.children, strict=True):
+            last = bisect_left(many.ends, end, at)
+            whole = operation(child, many)
+            if whole is many:
+                put((*many.ends[at:last], end), many.children[at : last + 1])
+            elif whole is not None and whole.level > many.level:
+                put((end,), (whole,))
+            else:
+                for until, theirs in zip((*many.ends[at:last], end), many.children[at : last + 1], strict=True):
+                    put((until,), (walk(child, theirs),))
+            at = last + (many.ends[last] == end)
+        return self._only(many.level, ends, children)
 
     def _merged(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
         """Two nodes of one level, as two sorted lists are merged."""
