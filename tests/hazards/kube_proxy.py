@@ -47,10 +47,12 @@ class Port:
 
 
 def ports(services: int) -> Iterator[Port]:
-    """The ports of so many services, in no order of addresses, as they come from a cluster."""
+    """The ports of so many services, in no order of addresses, which are all over
+    their range."""
     for number in range(services):
         place = number * 7919 % services
-        address = f"10.{96 + place // 62_500}.{place // 250 % 250}.{place % 250 + 1}"
+        value = place * 48_271 % 1_048_573 + 10
+        address = f"10.{96 + (value >> 16)}.{value >> 8 & 255}.{value & 255}"
         pods = tuple(f"10.244.{place // 120}.{place % 120 * 2 + which + 1}" for which in (0, 1))
         web = tuple((pod, 8080) for pod in pods)
         node_port = _FIRST_NODE_PORT + place
@@ -154,7 +156,7 @@ def tables(services: int) -> list[list[Expression]]:
     kube = table("kube-proxy", chains, "ip")
     of = {"family": "ip", "table": "kube-proxy"}
     address, port_type = "ipv4_addr", ["inet_proto", "inet_service"]
-    sets = [
+    sets: list[Expression] = [
         {"set": {**of, "name": "cluster-ips", "type": address, "elem": sorted({one.address for one in every})}},
         {"set": {**of, "name": "nodeport-ips", "type": address, "elem": [NODE]}},
         {"map": {**of, "name": "service-ips", "type": [address, *port_type], "map": "verdict", **_leads(of_service)}},
@@ -234,6 +236,7 @@ def _nft_chains(port: Port) -> Iterator[tuple[str, Expression]]:
     yield port.words("service"), chain([*asked, masquerade], [{"vmap": {"key": random, "data": {"set": chosen}}}])
     for name, (address, number) in zip(endpoints, port.endpoints, strict=True):
         to = {"dnat": {"family": "ip", "addr": address, "port": number}}
-        yield name, chain(
-            [match(payload("ip saddr"), address), masquerade], [match(meta("l4proto"), port.protocol), to]
+        yield (
+            name,
+            chain([match(payload("ip saddr"), address), masquerade], [match(meta("l4proto"), port.protocol), to]),
         )

@@ -26,8 +26,8 @@ from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.hazards.situations import Situation
 from ctpolicy.hazards.taking import services_lost, translations_lost, unanswered_translations
-from ctpolicy.hazards.views import ANY_ICMP_TYPE
-from ctpolicy.hazards.walk import Known, walk
+from ctpolicy.hazards.views import ANY_ICMP_TYPE, Known
+from ctpolicy.hazards.walk import walk
 from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -73,7 +73,7 @@ class _Question:
     newly: PacketSpace
     untracked: PacketSpace
     walked: dict[tuple[Route, Situation, PacketSpace, IntervalSet], Walked] = field(default_factory=dict)
-    known: Known = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
 
     def of(self, route: Route) -> Iterator[Hazard]:
         """The hazards of packets of one route."""

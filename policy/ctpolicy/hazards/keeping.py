@@ -163,16 +163,22 @@ def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
 
 
 def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
-    return any(_what(one) == _what(hazard) and one.space & hazard.space for one in hazards)
+    return any(
+        _what(one) == _what(hazard) and _share_rules(one, hazard) and one.space & hazard.space for one in hazards
+    )
 
 
 def _what(hazard: Hazard) -> tuple[object, ...]:
-    return hazard.code, hazard.rule, hazard.traffic, hazard.is_certain
+    return hazard.code, hazard.traffic, hazard.is_certain
+
+
+def _share_rules(one: Hazard, other: Hazard) -> bool:
+    return one.rule == other.rule or not set(one.rules).isdisjoint(other.rules)
 
 
 def _was_known(hazard: Hazard, known: Iterable[Hazard]) -> bool:
     alike = PacketSpace.none()
     for one in known:
-        if one.code == hazard.code and one.rule == hazard.rule and (one.is_certain or not hazard.is_certain):
+        if one.code == hazard.code and _share_rules(one, hazard) and (one.is_certain or not hazard.is_certain):
             alike |= one.space
     return hazard.space <= alike

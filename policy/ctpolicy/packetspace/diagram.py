@@ -75,6 +75,9 @@ class TooLargeError(Exception):
 _WIDER: Final = 8
 """How many times as many intervals make one node of a pair much wider than the other."""
 
+_COPIED: Final = 8
+"""How many intervals are copied at the cost of one that is looked at."""
+
 Operation = Callable[[Node, Node], "Node | None"]
 """The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
 told at a glance; else None."""
@@ -110,6 +113,16 @@ class Forest:
         finally:
             self._work_left = inf
 
+    def spend(self, work: int) -> None:
+        """Count something else that is done with functions as work, as much as putting so many intervals into nodes.
+
+        Raises:
+            TooLargeError: it is more than was allowed.
+        """
+        self._work_left -= work
+        if self._work_left < 0:
+            raise TooLargeError
+
     def node(self, level: int, ends: Iterable[int], children: Iterable[Node]) -> Node:
         """The function that asks one field: `children` where it is up to each of `ends`, of which the last is its
         largest value."""
@@ -129,9 +142,7 @@ class Forest:
         """The one node of these intervals, of which no neighbours lead to the same."""
         if len(children) == 1:
             return children[0]
-        self._work_left -= len(children)
-        if self._work_left < 0:
-            raise TooLargeError
+        self.spend(len(children))
         key = (level, tuple(ends), tuple(children))
         found = self._nodes.get(key)
         if found is None:
@@ -209,11 +220,12 @@ class Forest:
             ends.extend(until)
             children.extend(new)
 
-        at = 0
+        at, copied = 0, 0
         for end, child in zip(few.ends, few.children, strict=True):
             last = bisect_left(many.ends, end, at)
             whole = operation(child, many)
             if whole is many:
+                copied += last - at
                 put((*many.ends[at:last], end), many.children[at : last + 1])
             elif whole is not None and whole.level > many.level:
                 put((end,), (whole,))
@@ -221,6 +233,7 @@ class Forest:
                 for until, theirs in zip((*many.ends[at:last], end), many.children[at : last + 1], strict=True):
                     put((until,), (walk(child, theirs),))
             at = last + (many.ends[last] == end)
+        self._work_left += copied - copied // _COPIED
         return self._only(many.level, ends, children)
 
     def _merged(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
