@@ -20,7 +20,7 @@ from ctpolicy.packetspace.diagram import TooLargeError
 from ctpolicy.packetspace.space import PacketSpace, bounded
 from ctpolicy.packetspace.universe import FOREST
 from hazards.kube_proxy import in_iptables_mode, in_nft_mode
-from hazards.listings import DROP, Expression, chain, host, jump, match, meta, state, table
+from hazards.listings import DROP, Expression, chain, host, jump, match, meta, payload, state, table
 
 Node = Callable[[int], HostRules]
 
@@ -88,6 +88,15 @@ def test_hazards_in_few_words_are_known_to_remedies() -> None:
     found = hazards_between(read, space, space)
     bypass = Bypass(read, space, space)
     assert all(bypass.had(one, in_few(found)) for one in found)
+
+
+def test_rules_that_drop_are_told_one_by_one() -> None:
+    rules = [[state("untracked"), match(payload("udp dport"), 53 + at), DROP] for at in range(2 * MOST_ALIKE)]
+    read = host(table("t", {"input": chain(*rules, hook="input")}))
+    found = hazards(read, "host-service: [udp/53, udp/54, udp/55, udp/56, udp/57, udp/58]")
+    lost = [one for one in found if one.code == "HZ001"]
+    assert len(lost) == 2 * MOST_ALIKE
+    assert [one for one in in_few(found) if one.code == "HZ001"] == lost
 
 
 def labyrinth(depth: int, ways: int) -> HostRules:

@@ -66,7 +66,7 @@ def test_copied_intervals_are_as_if_looked_at(
     forest = Forest(BITS)
     wide, narrow = node(forest, many, values), node(forest, few, others)
     made = (*first, *rest)
-    operation = {pair: made[at] for at, pair in enumerate(product(range(3), repeat=2))}
+    operation = {pair: made[at] for at, pair in enumerate(product(range(3), range(3)))}
     if not is_first:
         operation = {(other, one): value for (one, other), value in operation.items()}
     one, other = (narrow, wide) if is_first else (wide, narrow)

@@ -106,15 +106,18 @@ def gathered(found: Iterable[Hazard]) -> list[Hazard]:
 MOST_ALIKE: Final = 3
 """Hazards of one kind that are told one by one."""
 
+_TOLD_EACH: Final = frozenset({"HZ001", "HZ002", "HZ003"})
+
 
 def in_few(found: Iterable[Hazard]) -> list[Hazard]:
     """Hazards as people read them: many of one kind, by rules of one table that one program keeps, as one.
 
-    A node with a thousand services has two thousand rules that translate destinations. What decides about each rule
-    (remedies, who acknowledges what) asks the hazards as they were found.
+    A node with a thousand services has two thousand rules that translate destinations. Rules that drop packets are told
+    one by one, since each is remedied by itself; and who acknowledges what is asked of the hazards as they were found.
     """
-    told: list[Hazard] = []
-    for alike in _by_kind(found, lambda one: _whose(one.rule)):
+    hazards = list(found)
+    told = [one for one in hazards if one.code in _TOLD_EACH]
+    for alike in _by_kind((one for one in hazards if one.code not in _TOLD_EACH), lambda one: _whose(one.rule)):
         rules = list(dict.fromkeys(rule for one in alike for rule in one.rules))
         if len(rules) <= MOST_ALIKE:
             told += alike

@@ -28,7 +28,7 @@ from ctpolicy.language.load import load_text
 from ctpolicy.language.policy import Entry, Match, Overlay, Policy, Ports
 from ctpolicy.meaning_space import bypass_space, entries_space
 from ctpolicy.packetspace.space import PacketSpace
-from ctpolicy.packetspace.universe import Box
+from ctpolicy.packetspace.universe import FOREST, Box
 
 MOST_BOXES: Final = 8
 """Of packets that are to be kept."""
@@ -173,12 +173,14 @@ def _what(hazard: Hazard) -> tuple[object, ...]:
 
 
 def _share_rules(one: Hazard, other: Hazard) -> bool:
-    return one.rule == other.rule or not set(one.rules).isdisjoint(other.rules)
+    has_more = bool(one.others or other.others)
+    return one.rule == other.rule or (has_more and not set(one.rules).isdisjoint(other.rules))
 
 
 def _was_known(hazard: Hazard, known: Iterable[Hazard]) -> bool:
     alike = PacketSpace.none()
     for one in known:
+        FOREST.spend(1)
         if one.code == hazard.code and _share_rules(one, hazard) and (one.is_certain or not hazard.is_certain):
             alike |= one.space
     return hazard.space <= alike
