@@ -235,7 +235,7 @@ def _nft_chains(port: Port) -> Iterator[tuple[str, Expression]]:
     random = {"numgen": {"mode": "random", "mod": len(endpoints), "offset": 0}}
     yield port.words("service"), chain([*asked, masquerade], [{"vmap": {"key": random, "data": {"set": chosen}}}])
     for name, (address, number) in zip(endpoints, port.endpoints, strict=True):
-        to = {"dnat": {"family": "ip", "addr": address, "port": number}}
+        to = {"dnat": {"addr": address, "port": number}}
         yield (
             name,
             chain([match(payload("ip saddr"), address), masquerade], [match(meta("l4proto"), port.protocol), to]),
