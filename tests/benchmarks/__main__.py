@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.changes import measure_changes
 from benchmarks.commands import measure_compile, measure_plan, measure_start
 from benchmarks.conntrack_stats import measure_conntrack_stats
+from benchmarks.hazards import measure_hazards
 from benchmarks.iptables_commands import measure_iptables_commands
 from benchmarks.measuring import save, show
 from benchmarks.packet_cost import measure_ports, measure_prefixes
@@ -27,6 +28,7 @@ def main() -> int:
         *measure_changes(),
         *measure_compile(),
         *measure_reviews(),
+        *measure_hazards(),
         *measure_spaces(),
         *measure_ports(),
         *measure_prefixes(),

@@ -20,7 +20,8 @@ from ctpolicy.hazards.reversing import reverse
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import HostRules, Nat, Rule, Translation
 from ctpolicy.hazards.situations import Situation
-from ctpolicy.hazards.walk import Known, walk
+from ctpolicy.hazards.views import Known
+from ctpolicy.hazards.walk import walk
 from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -44,7 +45,7 @@ def hazards_of_tracking(host: HostRules, again: PacketSpace, *, is_loose: bool |
         again: packets that were untracked, and are to be tracked.
         is_loose: whether conntrack takes up connections of tcp in mid-stream; None if nobody knows.
     """
-    known: Known = {}
+    known: Known = Known()
     return gathered(hazard for route in Route for hazard in _of(host, again, route, is_loose, known))
 
 

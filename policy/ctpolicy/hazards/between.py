@@ -33,8 +33,8 @@ from ctpolicy.hazards.taking import (
     translations_lost,
     unanswered_translations,
 )
-from ctpolicy.hazards.views import ANY_ICMP_TYPE
-from ctpolicy.hazards.walk import Known, walk
+from ctpolicy.hazards.views import ANY_ICMP_TYPE, Known
+from ctpolicy.hazards.walk import walk
 from ctpolicy.packetspace.fields import PROTOCOL_NUMBERS, Family
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -90,7 +90,7 @@ class _Question:
     untracked: PacketSpace
     roles: Roles
     walked: dict[tuple[Route, Situation, PacketSpace, IntervalSet], Walked] = field(default_factory=dict)
-    known: Known = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
 
     def of(self, route: Route) -> Iterator[Hazard]:
         """The hazards of packets of one route."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import ip_address
 from typing import Final
@@ -53,6 +53,7 @@ class Hazard:
         before: the rule that accepted the packets while they were tracked, where that is told.
         space: the packets.
         note: what else is to be said, in words.
+        others: rules that do the same to the rest of the packets, where hazards are told in few words (in_few).
     """
 
     code: str
@@ -62,6 +63,7 @@ class Hazard:
     space: PacketSpace
     before: Rule | None = None
     note: str = ""
+    others: tuple[Rule, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -73,6 +75,16 @@ class Hazard:
         """One of the packets."""
         return self.space.witness()
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules that do it."""
+        return (self.rule, *self.others) if self.rule else ()
+
+    @property
+    def and_more(self) -> str:
+        """What is said after the rule of the others, if there are any."""
+        return f" and {len(self.others):,} more {'rules' if len(self.others) > 1 else 'rule'}" if self.others else ""
+
     def packets(self, limit: int = 4) -> tuple[str, ...]:
         """The packets in words, in at most so many boxes."""
         exact = self.space.describe(limit)
@@ -80,7 +92,7 @@ class Hazard:
 
     def __str__(self) -> str:
         certainty = "certain" if self.is_certain else "possible"
-        by = (f" {self.rule}" if self.rule else "") + (f" {self.note}" if self.note else "")
+        by = (f" {self.rule}{self.and_more}" if self.rule else "") + (f" {self.note}" if self.note else "")
         such = f"; such as: {self.witness}" if self.witness else ""
         summary = BY_CODE[self.code].summary
         return f"{self.severity.value}: {self.code} ({certainty}, {self.traffic.value}) {summary}{by}{such}"
@@ -88,15 +100,52 @@ class Hazard:
 
 def gathered(found: Iterable[Hazard]) -> list[Hazard]:
     """Hazards that differ in their packets alone as one; what is certain first, then by code."""
-    alike: dict[tuple[str, bool, Traffic, Rule | None, Rule | None, str], list[PacketSpace]] = {}
+    return _sorted(_as_one(alike) for alike in _by_kind(found, lambda one: (one.rule, one.before, one.others)))
+
+
+MOST_ALIKE: Final = 3
+"""Hazards of one kind that are told one by one."""
+
+_TOLD_EACH: Final = frozenset({"HZ001", "HZ002", "HZ003"})
+
+
+def in_few(found: Iterable[Hazard]) -> list[Hazard]:
+    """Hazards as people read them: many of one kind, by rules of one table that one program keeps, as one.
+
+    A node with a thousand services has two thousand rules that translate destinations. Rules that drop packets are told
+    one by one, since each is remedied by itself; and who acknowledges what is asked of the hazards as they were found.
+    """
+    hazards = list(found)
+    told = [one for one in hazards if one.code in _TOLD_EACH]
+    for alike in _by_kind((one for one in hazards if one.code not in _TOLD_EACH), lambda one: _whose(one.rule)):
+        rules = list(dict.fromkeys(rule for one in alike for rule in one.rules))
+        if len(rules) <= MOST_ALIKE:
+            told += alike
+        else:
+            befores = {one.before for one in alike}
+            before = befores.pop() if len(befores) == 1 else None
+            told.append(replace(_as_one(alike), rule=rules[0], before=before, others=tuple(rules[1:])))
+    return _sorted(told)
+
+
+def _by_kind(found: Iterable[Hazard], of: Callable[[Hazard], object]) -> Iterable[list[Hazard]]:
+    """Hazards that are told in the same words and have the same of something else; none without packets."""
+    alike: dict[object, list[Hazard]] = {}
     for one in found:
         if one.space:
-            key = (one.code, one.is_certain, one.traffic, one.rule, one.before, one.note)
-            alike.setdefault(key, []).append(one.space)
-    hazards = [
-        Hazard(code, is_certain, traffic, rule, together(spaces), before, note)
-        for (code, is_certain, traffic, rule, before, note), spaces in alike.items()
-    ]
+            alike.setdefault((one.code, one.is_certain, one.traffic, one.note, of(one)), []).append(one)
+    return alike.values()
+
+
+def _whose(rule: Rule | None) -> object:
+    return rule and (rule.tool, rule.family, rule.table, rule.owner)
+
+
+def _as_one(alike: Sequence[Hazard]) -> Hazard:
+    return replace(alike[0], space=together(one.space for one in alike))
+
+
+def _sorted(hazards: Iterable[Hazard]) -> list[Hazard]:
     return sorted(hazards, key=lambda one: (not one.is_certain, one.code))
 
 

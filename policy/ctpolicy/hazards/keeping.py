@@ -95,9 +95,10 @@ class Bypass:
 
     def _know(self, found: Iterable[Hazard]) -> None:
         for one in found:
-            for certainty in {False, one.is_certain}:  # what is certain is possible, too
-                key = (one.code, one.rule, certainty)
-                self.spaces[key] = self.spaces.get(key, PacketSpace.none()) | one.space
+            for rule in one.rules or (None,):
+                for certainty in {False, one.is_certain}:  # what is certain is possible, too
+                    key = (one.code, rule, certainty)
+                    self.spaces[key] = self.spaces.get(key, PacketSpace.none()) | one.space
 
     def _knows(self, hazard: Hazard) -> bool:
         return hazard.space <= self.spaces.get((hazard.code, hazard.rule, hazard.is_certain), PacketSpace.none())
@@ -200,8 +201,15 @@ def _entry(box: Box, untracked: PacketSpace) -> Iterable[Entry]:
 
 
 def _is_one_of(hazard: Hazard, hazards: Iterable[Hazard]) -> bool:
-    return any(one.space & hazard.space for one in hazards if _what(one) == _what(hazard))
+    return any(
+        _what(one) == _what(hazard) and _share_rules(one, hazard) and one.space & hazard.space for one in hazards
+    )
 
 
 def _what(hazard: Hazard) -> tuple[object, ...]:
-    return hazard.code, hazard.rule, hazard.traffic, hazard.is_certain
+    return hazard.code, hazard.traffic, hazard.is_certain
+
+
+def _share_rules(one: Hazard, other: Hazard) -> bool:
+    has_more = bool(one.others or other.others)
+    return one.rule == other.rule or (has_more and not set(one.rules).isdisjoint(other.rules))

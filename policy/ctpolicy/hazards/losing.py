@@ -18,6 +18,7 @@ from ctpolicy.hazards.fates import LOST, Fate, Outcome, Walked, together
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Nat, Rule, Service, Step, Translation, Use
 from ctpolicy.packetspace.space import PacketSpace
+from ctpolicy.packetspace.universe import FOREST
 
 _OWN: Final = frozenset({Route.OUT, Route.LOOPBACK})
 _MARKING: Final = frozenset({Service.MARK, Service.RESTORED_MARK})
@@ -49,6 +50,7 @@ def losses(before: Walked, after: Walked) -> Iterator[Loss]:
     """
     with_marks = _have_same_marks(before, after)
     accepted = list(accepted_fates(before))
+    FOREST.spend(len(accepted) * len(after.fates))  # pairs, which cost no diagrams where fates exclude each other
     kept = together(
         one.space & other.space
         for one in accepted

@@ -11,7 +11,8 @@ from ctpolicy.hazards.hazard import Hazard, Traffic, certain_and_possible
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Asked, HostRules, Nat, Service, Step, Translation, Use
 from ctpolicy.hazards.situations import Situation
-from ctpolicy.hazards.walk import Known, walk
+from ctpolicy.hazards.views import Known
+from ctpolicy.hazards.walk import walk
 from ctpolicy.packetspace.fields import Family, Path
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.space import PacketSpace
@@ -128,7 +129,7 @@ def _answers_to_destinations(host: HostRules, answers: PacketSpace) -> Iterator[
     """What comes from the place to which flows are translated, by its address and port as far as the rule says."""
     for step, action in _translations(host):
         if action.nat not in _SOURCES and _tells_where(action):
-            found = answers & PacketSpace.of_boxes([{**_protocols(step), **_from(action)}])
+            found = answers.within({**_protocols(step), **_from(action)})
             if found:
                 yield Hazard("HZ006", False, Traffic.REPLIES, step.rule, found)
 

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -78,6 +78,27 @@ class Holding:
 _NEVER: Final = Holding(NOTHING, NOTHING)
 
 
+@dataclass(slots=True)
+class Known:
+    """For which packets holds what steps ask of their fields, so that nobody asks twice. Most steps ask only what is
+    the same at every hook."""
+
+    anywhere: dict[Step, Holding] = field(default_factory=dict)
+    by_place: dict[tuple[Route, Hook, IntervalSet], dict[Step, Holding]] = field(default_factory=dict)
+
+    def get(self, view: View, step: Step) -> Holding:
+        """What holds at a view's hook."""
+        found = self.anywhere.get(step)
+        if found is None:
+            place = self.by_place.setdefault((view.route, view.hook, view.icmp_types), {})
+            found = place.get(step)
+        if found is None:
+            found = view.holding_of_fields(step)
+            is_same_anywhere = all(question.asks <= _FIELDS.keys() for question in step.fields)
+            (self.anywhere if is_same_anywhere else place)[step] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What rules see at a hook.
@@ -127,11 +148,16 @@ class View:
             return Truth.YES
         return Truth.PERHAPS if self.seen & step.tracking.possibly else Truth.NO
 
-    def holding(self, step: Step) -> Holding:
+    def holding(self, step: Step, known: Known) -> Holding:
         """The packets for which a step holds."""
         truth = self.tracking(step)
         if truth is Truth.NO:
             return _NEVER
+        held = known.get(self, step)
+        return Holding(NOTHING, held.possibly) if step.open or truth is Truth.PERHAPS else held
+
+    def holding_of_fields(self, step: Step) -> Holding:
+        """The packets for which holds what a step asks of their fields."""
         certainly, possibly = EVERYTHING, EVERYTHING
         for question in (*_in_one(step.fields), *(one for one in step.fields if not _is_plain(one))):
             held = self.within(question)
@@ -139,7 +165,7 @@ class View:
             possibly = intersection(FOREST, possibly, held.possibly)
             if possibly is NOTHING:
                 return _NEVER
-        return Holding(NOTHING if step.open or truth is Truth.PERHAPS else certainly, possibly)
+        return Holding(certainly, possibly)
 
     def is_outside(self, step: Step, within: Box) -> bool:
         """Whether a step holds for no packet of a box: it asks for a value that none has, as nearly all do of the rules
@@ -149,8 +175,8 @@ class View:
         for question in step.fields:
             if _is_plain(question):
                 for asked, values in question.boxes[0].items():
-                    field = self.answer(asked)
-                    met = within.get(field) if isinstance(field, Field) else field
+                    answer = self.answer(asked)
+                    met = within.get(answer) if isinstance(answer, Field) else answer
                     # Ports of a protocol without them are not known, whatever the field has.
                     if asked not in _PORTS and met is not None and not _share(met, values):
                         return True
@@ -165,7 +191,7 @@ class View:
             if known is None:
                 continue
             if question.asks & _PORTS:
-                others = {field: of for field, of in known.items() if field not in _PORT_FIELDS}
+                others = {one: of for one, of in known.items() if one not in _PORT_FIELDS}
                 possibly.append(_confined(others, Field.PROTOCOL, _WITHOUT_PORTS))
                 known = _confined(known, Field.PROTOCOL, _WITH_PORTS)
             possibly.append(known)
@@ -222,8 +248,8 @@ def _share(one: IntervalSet, other: IntervalSet) -> bool:
     return any(one.meets(interval) for interval in other)
 
 
-def _confined(box: Box, field: Field, values: IntervalSet) -> Box:
-    return {**box, field: box[field] & values if field in box else values}
+def _confined(box: Box, asked: Field, values: IntervalSet) -> Box:
+    return {**box, asked: box[asked] & values if asked in box else values}
 
 
 def _complement(node: Node) -> Node:

@@ -12,7 +12,9 @@ rules, of which there are more than a function's leaves are good for. So packets
 2. Near linear. A step whose values no packet of the start has is passed over by a comparison of intervals. What the
    rest costs is the size of the space that still flows. A chain is followed once for each space that comes to it, and
    what it does is told relative to how one came there.
-3. What leaves a chain: packets that go on in the caller (onward), those whose way has an end, and the steps met.
+3. Bounded. Steps that are met, and what is taken over from chain to chain, count as work (packetspace.space.bounded):
+   chains that lead to each other in many ways are given up, as sets that have no small diagram are.
+4. What leaves a chain: packets that go on in the caller (onward), those whose way has an end, and the steps met.
 
 The kernel's order: hook by hook, base chains by priority. `accept` ends one base chain, `drop` all; the end of a base
 chain, and a return in it, is its policy. A goto's chain returns to where the chain that it was said in would. NAT
@@ -31,7 +33,7 @@ from ctpolicy.hazards.fates import Fate, Outcome, Passing, Touch, Walked
 from ctpolicy.hazards.routes import Route
 from ctpolicy.hazards.rules import Chain, Decision, HostRules, Step, Table, Translation, Use, Verdict
 from ctpolicy.hazards.situations import Situation
-from ctpolicy.hazards.views import ANY_ICMP_TYPE, Holding, View
+from ctpolicy.hazards.views import ANY_ICMP_TYPE, Holding, Known, View
 from ctpolicy.packetspace.diagram import Node
 from ctpolicy.packetspace.intervals import IntervalSet
 from ctpolicy.packetspace.sets import NOTHING, difference, intersection, union
@@ -42,9 +44,6 @@ _ENDS: Final = {Verdict.ACCEPT: Outcome.ACCEPTED, Verdict.DROP: Outcome.DROPPED,
 
 _End = tuple[Doubt, Outcome, Step]
 _Key = TypeVar("_Key")
-
-Known = dict[View, dict[Step, Holding]]
-"""For which packets steps hold, as packets are seen at a hook."""
 
 
 def walk(
@@ -67,7 +66,7 @@ def walk(
     """
     start = space & route.packets
     met = {one: start.values(one) for one in Field}
-    way = _Walk(host, route, situation, icmp_types, met, {} if known is None else known)
+    way = _Walk(host, route, situation, icmp_types, met, Known() if known is None else known)
     flows: Flows = {SURE: start.root} if start else {}
     for hook in route.hooks:
         for entrance in entrances(host, hook, situation):
@@ -92,6 +91,7 @@ class _Passage:
 
     def take_over(self, other: _Passage, doubt: Doubt) -> None:
         """What came of a chain that was entered with a doubt, but for what goes on."""
+        FOREST.spend(len(other.ends) + len(other.touched))
         for (own, outcome, step), space in other.ends.items():
             self.end(joined(doubt, own), outcome, step, space)
         for (own, step), space in other.touched.items():
@@ -115,7 +115,7 @@ class _Walk:
         table, policy = entrance.table, entrance.base.policy
         families = PacketSpace.of_boxes([{Field.FAMILY: family_set(*table.families)}]).root
         view = View.at(self.route, entrance.base.hook, entrance.priority, self.situation, self.icmp_types)
-        chains = _Chains(table, view, self.met, self.known.setdefault(view, {}))
+        chains = _Chains(table, view, self.met, self.known)
         onward: Flows = {}
         for doubt, space in flows.items():
             add(onward, doubt, difference(FOREST, space, families))
@@ -149,7 +149,7 @@ class _Chains:
     table: Table
     view: View
     met: Box
-    holding: dict[Step, Holding]
+    known: Known
     passages: dict[tuple[str, Node], _Passage] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
 
@@ -165,12 +165,11 @@ class _Chains:
     def _follow(self, chain: Chain, space: Node) -> _Passage:
         found = _Passage()
         flows: Flows = {SURE: space}
+        FOREST.spend(len(chain.steps))
         for step in chain.steps:
             if self.view.is_outside(step, self.met):
                 continue
-            holding = self.holding.get(step)
-            if holding is None:
-                holding = self.holding[step] = self.view.holding(step)
+            holding = self.view.holding(step, self.known)
             if holding.possibly is not NOTHING:
                 flows = self._take(step, holding, flows, found)
                 if not flows:

@@ -72,6 +72,12 @@ class TooLargeError(Exception):
     function small (Bryant 1986, section 4)."""
 
 
+_WIDER: Final = 8
+"""How many times as many intervals make one node of a pair much wider than the other."""
+
+_COPIED: Final = 8
+"""How many intervals are copied at the cost of one that is looked at."""
+
 Operation = Callable[[Node, Node], "Node | None"]
 """The result for two nodes if it needs no walk below them: always for two leaves, and for as many others as can be
 told at a glance; else None."""
@@ -107,6 +113,16 @@ class Forest:
         finally:
             self._work_left = inf
 
+    def spend(self, work: int) -> None:
+        """Count something else that is done with functions as work, as much as putting so many intervals into nodes.
+
+        Raises:
+            TooLargeError: it is more than was allowed.
+        """
+        self._work_left -= work
+        if self._work_left < 0:
+            raise TooLargeError
+
     def node(self, level: int, ends: Iterable[int], children: Iterable[Node]) -> Node:
         """The function that asks one field: `children` where it is up to each of `ends`, of which the last is its
         largest value."""
@@ -126,9 +142,7 @@ class Forest:
         """The one node of these intervals, of which no neighbours lead to the same."""
         if len(children) == 1:
             return children[0]
-        self._work_left -= len(children)
-        if self._work_left < 0:
-            raise TooLargeError
+        self.spend(len(children))
         key = (level, tuple(ends), tuple(children))
         found = self._nodes.get(key)
         if found is None:
@@ -167,13 +181,13 @@ class Forest:
         def walk(one: Node, other: Node) -> Node:
             found = operation(one, other)
             if found is None:
-                found = self._step(walk, known, one, other)
+                found = self._step(operation, walk, known, one, other)
             known[one, other] = found
             return found
 
         return walk(one, other)
 
-    def _step(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
+    def _step(self, operation: Operation, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
         # Long lists lead to few different nodes, so most pairs are known: asking here first saves two calls for each.
         if one.level < other.level:
             mine = [known.get((child, other)) or walk(child, other) for child in one.children]
@@ -181,7 +195,46 @@ class Forest:
         if other.level < one.level:
             theirs = [known.get((one, child)) or walk(one, child) for child in other.children]
             return self.node(other.level, other.ends, theirs)
+        if len(one.ends) > _WIDER * len(other.ends):
+            return self._copied(
+                lambda few, many: operation(many, few),
+                lambda few, many: known.get((many, few)) or walk(many, few),
+                *(other, one),
+            )
+        if len(other.ends) > _WIDER * len(one.ends):
+            return self._copied(operation, lambda few, many: known.get((few, many)) or walk(few, many), one, other)
         return self._merged(walk, known, one, other)
+
+    def _copied(self, operation: Operation, walk: _Walk, few: Node, many: Node) -> Node:
+        """Two nodes of one level, of which one has few intervals: what it leaves as it is in the other is copied.
+
+        What an operation gives for a child of the one and the whole of the other, it gives for each child of that.
+        """
+        ends: list[int] = []
+        children: list[Node] = []
+
+        def put(until: Sequence[int], new: Sequence[Node]) -> None:
+            if children and children[-1] is new[0]:
+                ends.pop()
+                children.pop()
+            ends.extend(until)
+            children.extend(new)
+
+        at, copied = 0, 0
+        for end, child in zip(few.ends, few.children, strict=True):
+            last = bisect_left(many.ends, end, at)
+            whole = operation(child, many)
+            if whole is many:
+                copied += last - at
+                put((*many.ends[at:last], end), many.children[at : last + 1])
+            elif whole is not None and whole.level > many.level:
+                put((end,), (whole,))
+            else:
+                for until, theirs in zip((*many.ends[at:last], end), many.children[at : last + 1], strict=True):
+                    put((until,), (walk(child, theirs),))
+            at = last + (many.ends[last] == end)
+        self._work_left += copied - copied // _COPIED
+        return self._only(many.level, ends, children)
 
     def _merged(self, walk: _Walk, known: _Known, one: Node, other: Node) -> Node:
         """Two nodes of one level, as two sorted lists are merged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -13,7 +13,7 @@ from ctpolicy.hazards.again import hazards_of_tracking
 from ctpolicy.hazards.between import Told, hazards_between
 from ctpolicy.hazards.codes import CODES, Severity
 from ctpolicy.hazards.fates import together
-from ctpolicy.hazards.hazard import Hazard, Traffic, gathered
+from ctpolicy.hazards.hazard import Hazard, Traffic, gathered, in_few
 from ctpolicy.hazards.roles import Roles
 from ctpolicy.hazards.rules import HostRules
 from ctpolicy.language.policy import Entry, Policy
@@ -177,7 +177,16 @@ def _of_leaving(looked: Looked, moved: Moved, after: Untracked, told: Told) -> I
     acknowledging = _acknowledging(looked.policy, {one.code for one in hazards if one.is_certain})
     remaining = {code: _remaining(looked, code, entries) for code, entries in acknowledging.items()}
     split = [one for hazard in hazards for one in _split(hazard, acknowledging, remaining)]
-    yield from sorted(split, key=lambda one: (not one.hazard.is_certain, bool(one.acknowledged)))
+    yield from sorted(_in_few(split), key=lambda one: (not one.hazard.is_certain, bool(one.acknowledged)))
+
+
+def _in_few(found: Iterable[Foreseen]) -> Iterator[Foreseen]:
+    """Those of many rules alike as one, by who has acknowledged them."""
+    by: dict[tuple[str, ...], list[Hazard]] = {}
+    for one in found:
+        by.setdefault(one.acknowledged, []).append(one.hazard)
+    for acknowledged, hazards in by.items():
+        yield from (Foreseen(hazard, acknowledged) for hazard in in_few(hazards))
 
 
 def _certainly(hazards: Sequence[Hazard], unsure: PacketSpace) -> Iterator[Hazard]:
@@ -192,7 +201,7 @@ def _certainly(hazards: Sequence[Hazard], unsure: PacketSpace) -> Iterator[Hazar
 
 
 def _with_space(hazard: Hazard, space: PacketSpace, *, is_certain: bool) -> Hazard:
-    return Hazard(hazard.code, is_certain, hazard.traffic, hazard.rule, space, hazard.before, hazard.note)
+    return replace(hazard, space=space, is_certain=is_certain)
 
 
 def _acknowledging(policy: Policy | None, codes: set[str]) -> dict[str, list[Entry]]:

@@ -37,7 +37,7 @@ def _lines(foreseen: Foreseen) -> Iterator[str]:
     certainty = "certain" if hazard.is_certain else "possible"
     yield f"  {certainty} {hazard.severity.value} {hazard.code}: {BY_CODE[hazard.code].summary}"
     if hazard.rule is not None:
-        yield f"      by {_rule(hazard.rule)}"
+        yield f"      by {_rule(hazard.rule)}{hazard.and_more}"
     if hazard.before is not None:
         yield f"      accepted before by {_rule(hazard.before)}"
     if hazard.note:
@@ -78,6 +78,7 @@ def _json(foreseen: Foreseen) -> dict[str, Any]:
         "severity": hazard.severity.value,
         "traffic": hazard.traffic.value,
         "rule": rule_json(hazard.rule),
+        "otherRules": len(hazard.others),
         "before": rule_json(hazard.before),
         "packets": list(hazard.packets()),
         "witness": str(hazard.witness) if hazard.witness else None,
