@@ -21,7 +21,7 @@ lint: setup ## ruff and mypy --strict
 	.venv/bin/mypy
 
 test: lint ## lint, then every test but the long ones
-	tools/scratch-namespace .venv/bin/pytest -n 2
+	tools/scratch-namespace .venv/bin/pytest -n 3
 
 demo: setup ## the main job, between two hosts in network namespaces
 	@tools/scratch-namespace examples/demo

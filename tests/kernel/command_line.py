@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from ctpolicy.cli.main import run
+from ctpolicy.iptables.ruleset import Variant
 from kernel.namespace import Namespace
 
 each_backend = pytest.mark.parametrize(
@@ -26,6 +27,12 @@ nftables_and_in_soak_the_rest = pytest.mark.parametrize(
     ["nftables", *(pytest.param(f"iptables-{variant}", marks=pytest.mark.soak) for variant in ("nft", "legacy"))],
 )
 """For traffic that another test sends through iptables as well."""
+
+nft_and_in_soak_legacy = pytest.mark.parametrize(
+    "variant",
+    [pytest.param(Variant.NFT, id="nft"), pytest.param(Variant.LEGACY, id="legacy", marks=pytest.mark.soak)],
+)
+"""For what both variants do by the same code, and takes seconds."""
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 

@@ -62,8 +62,8 @@ def planned(host: Namespace, policy: Path, *options: str) -> Json:
     return existing
 
 
-def apply(host: Namespace, policy: Path) -> None:
-    done = ran("apply", "--netns", host.path, "--yes", policy)
+def apply(host: Namespace, policy: Path, *options: str) -> None:
+    done = ran("apply", "--netns", host.path, "--yes", policy, *options)
     assert done.status == 0, done
 
 
@@ -345,7 +345,7 @@ def test_behind_a_stateful_firewall_a_web_server_needs_an_accept_rule(how: str, 
     assert any("conntrack's states" in note for note in web["notes"])
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"apiVersion: ctpolicy/v1\nname: web\nbypass:\n{web['yaml']}")
-    apply(hosts.here, policy)
+    apply(hosts.here, policy, "--accept-hazards")  # it is right: the accept rule comes next
     with pytest.raises(TimeoutError), connected(hosts, 80):
         pass  # what the advice has said: the firewall drops it now
     if how == "nft":

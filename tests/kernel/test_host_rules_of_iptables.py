@@ -15,6 +15,7 @@ from ctpolicy.iptables.read_sets import read_sets
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.oracle.namespace import Namespace
 from ctpolicy.packetspace.fields import Family
+from kernel.command_line import nft_and_in_soak_legacy
 from kernel.loaded_rules import TOOLS
 from kernel.passing import Passage
 from kernel.random_hosts import random_packets
@@ -194,7 +195,7 @@ def loaded(passage: Passage, variant: Variant, family: Family, text: str) -> Ite
             world.namespace.run(tool, "-w", "30", stdin=emptied(text))
 
 
-@pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)
+@nft_and_in_soak_legacy
 @pytest.mark.parametrize("name", [*RULESETS, "ipv6"])
 def test_what_is_told_certainly_is_what_the_kernel_does(passage: Passage, name: str, variant: Variant) -> None:
     family = Family.IPV6 if name == "ipv6" else Family.IPV4

@@ -12,12 +12,12 @@ import pytest
 
 from ctpolicy.iptables.ruleset import Variant
 from ctpolicy.packetspace.fields import Family
-from kernel.command_line import EXAMPLES, done, ran
+from kernel.command_line import EXAMPLES, done, nft_and_in_soak_legacy, ran
 from kernel.loaded_rules import TOOLS, Rules, restore
 from kernel.namespace import Namespace
 from kernel.raw_tables import change, rules, send
 
-pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
+pytestmark = [pytest.mark.kernel, nft_and_in_soak_legacy]
 
 FILES: Final = sorted(
     file

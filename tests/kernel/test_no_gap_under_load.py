@@ -18,11 +18,12 @@ from ctpolicy.iptables.host import IptablesHost
 from ctpolicy.iptables.kernel import IptablesTools
 from ctpolicy.iptables.ours import set_prefix
 from ctpolicy.iptables.ruleset import RawTables, Variant
+from kernel.command_line import nft_and_in_soak_legacy
 from kernel.namespace import Namespace
 from kernel.under_load import load, receive, seen
 from policies import policy
 
-pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("variant", Variant, ids=lambda variant: variant.value)]
+pytestmark = [pytest.mark.kernel, nft_and_in_soak_legacy]
 
 _NODES = '10.0.0.0/24, "fd00:7::/64"'
 _HALVES = '10.0.0.0/25, 10.0.0.128/25, 10.3.0.0/16, "fd00:7::/65", "fd00:7::8000:0:0:0/65", "fd00:1::/64"'

@@ -46,7 +46,7 @@ def is_accepted(way: Way, packet: Packet) -> bool:
     return way.outcome is Outcome.ACCEPTED or (is_masqueraded and own)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(hosts(), packets(), st.sampled_from(CHANGES), st.integers(0, 2**32))
 def test_losses_are_what_each_packet_shows(
     host: HostRules, packet: Packet, change: tuple[Situation, Situation], seed: int
