@@ -167,3 +167,14 @@ def test_certain_hazards_come_first() -> None:
         firewall([state("established", "related"), ACCEPT], [{"limit": {"rate": 1, "per": "day"}}, ACCEPT]), CLIENT
     )
     assert [one.is_certain for one in found] == sorted((one.is_certain for one in found), reverse=True)
+
+
+def test_nobody_waits_for_answers_to_tunnels_whose_source_port_is_chance() -> None:
+    rules = firewall([state("established", "related"), ACCEPT])
+    policy = load_text("apiVersion: ctpolicy/v1\nname: test\nbypass:\n  - {name: vxlan, overlay: vxlan}\n")
+    space = bypass_space(policy)
+    assert [one for one in hazards_between(rules, space, space, Roles.of(policy)) if one.code == "HZ002"] == []
+    wireguard = load_text("apiVersion: ctpolicy/v1\nname: test\nbypass:\n  - {name: wg, overlay: wireguard}\n")
+    space = bypass_space(wireguard)
+    lost = [one for one in hazards_between(rules, space, space, Roles.of(wireguard)) if one.code == "HZ002"]
+    assert any(parse_packet("in udp 192.0.2.1:51820 -> 192.0.2.2:51820") in one.space for one in lost)

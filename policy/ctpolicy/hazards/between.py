@@ -145,7 +145,7 @@ class _Question:
 
     def _half_flows(self, route: Route, requests: Walked) -> Iterator[Hazard]:
         """Answers that stay tracked, to packets that do not. Whether there are any, nothing tells."""
-        answers = reverse(possibly_accepted(requests), route)
+        answers = reverse(possibly_accepted(requests) - self.roles.unanswered, route)
         tracked = answers.space - self.untracked
         for situation, space in ((Situation.INVALID, tracked & _TCP), (Situation.NEW, tracked - _TCP)):
             if space:

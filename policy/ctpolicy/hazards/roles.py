@@ -31,15 +31,17 @@ class Roles:
     Args:
         never_requests: packets that no flow begins with.
         never_answers: packets that answer none.
+        unanswered: packets that nothing answers.
     """
 
     never_requests: PacketSpace
     never_answers: PacketSpace
+    unanswered: PacketSpace
 
     @classmethod
     def unknown(cls) -> Roles:
         """Where nobody has said what the traffic is."""
-        return cls(PacketSpace.none(), PacketSpace.none())
+        return cls(PacketSpace.none(), PacketSpace.none(), PacketSpace.none())
 
     @classmethod
     def of(cls, policy: Policy) -> Roles:
@@ -47,7 +49,10 @@ class Roles:
         said = [one for entry in policy.bypass for one in _said(entry)]
         requests = PacketSpace.of_boxes(leg_box(leg) for leg, may_begin, _ in said if may_begin)
         answers = PacketSpace.of_boxes(leg_box(leg) for leg, _, may_answer in said if may_answer)
-        return cls(answers - requests, requests - answers)
+        one_way = [leg_box(leg) for entry in policy.bypass if _has_entropy(entry) for leg in legs(entry)]
+        answered = [leg_box(leg) for entry in policy.bypass if not _has_entropy(entry) for leg in legs(entry)]
+        unanswered = PacketSpace.of_boxes(one_way) - PacketSpace.of_boxes(answered)
+        return cls(answers - requests, requests - answers, unanswered)
 
 
 def _said(entry: Entry) -> Iterator[tuple[Leg, bool, bool]]:
@@ -56,8 +61,14 @@ def _said(entry: Entry) -> Iterator[tuple[Leg, bool, bool]]:
         match entry:
             case HostService() | HostClient() | Forward():
                 yield leg, leg.source_ports == ANY_PORT, leg.destination_ports == ANY_PORT
-            case Overlay(tunnel=tunnel):
-                has_entropy = tunnel.protocol == PROTOCOL_NUMBERS["udp"] and tunnel.ports & _ENTROPY == tunnel.ports
-                yield leg, True, not has_entropy
+            case Overlay():
+                yield leg, True, not _has_entropy(entry)
             case _:
                 yield leg, True, True
+
+
+def _has_entropy(entry: Entry) -> bool:
+    """Whether it is a tunnel whose packets are not answered port for port."""
+    if not isinstance(entry, Overlay) or entry.tunnel.protocol != PROTOCOL_NUMBERS["udp"]:
+        return False
+    return entry.tunnel.ports & _ENTROPY == entry.tunnel.ports
