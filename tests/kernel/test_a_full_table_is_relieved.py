@@ -154,6 +154,7 @@ def test_the_maximum_is_the_machines_and_each_namespace_counts_for_itself(hosts:
     assert entries(hosts.there) == before
 
 
+@pytest.mark.soak
 def test_answered_connections_fill_the_table_and_new_ones_are_dropped(
     hosts: Pair, uplink: Flood, policy_file: Path
 ) -> None:

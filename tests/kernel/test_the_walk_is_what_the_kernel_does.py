@@ -101,6 +101,7 @@ def test_what_is_certain_is_what_the_kernel_does(passage: Passage, seed: int) ->
     check(passage, seed)
 
 
+@pytest.mark.soak
 def test_most_answers_are_certain(passage: Passage) -> None:
     certain = [answer for seed in range(100, 106) for answer in check(passage, seed)]
     assert sum(certain) > 0.8 * len(certain)

@@ -13,7 +13,7 @@ from ctpolicy.nftables.space import table_space
 from ctpolicy.testing.strategies import policies
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(policies())
 def test_import_means_what_was_read(policy: Policy) -> None:
     imported = import_untracked(table_space(compile_policy(policy)), "imported")

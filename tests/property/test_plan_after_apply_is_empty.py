@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kernel
 ONE_NAMESPACE_FOR_ALL = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=15, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
+@settings(max_examples=8, suppress_health_check=ONE_NAMESPACE_FOR_ALL)
 @given(several=st.lists(policies(), min_size=1, max_size=2))
 def test_plan_after_apply_is_empty(namespace: Namespace, several: list[Policy]) -> None:
     host = host_of(namespace)
