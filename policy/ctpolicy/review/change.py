@@ -52,7 +52,7 @@ MOST_NODES: Final = 300
 MOST_LARGE: Final = 5
 """Entries whose packets are too many to describe in full, and of which those on `lo` are told all the same."""
 
-MOST_MOVES: Final = 60
+MOST_MOVES: Final = 40
 """Moves of one review in one direction, so that neither hides the other: more than anybody reads."""
 
 MOST_WORK: Final = 30_000_000

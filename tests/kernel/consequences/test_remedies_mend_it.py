@@ -26,6 +26,8 @@ HOSTS: Final = [
 ]
 
 NOT_MENDED: Final = {
+    ("iptables-connlimit", "recent-new"): "a list of new packets meets none; nothing but the bypass itself could go",
+    ("nft-unreachable-dropped", "closed6"): "an ICMP error that is no reason to give up a bypass",
     ("ufw-host", "limited"): "a limit of new packets meets none; that is possible, and nobody gives up a bypass for it",
 }
 """Flows that no remedy helps, and why."""
